@@ -9,11 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"net/netip"
 	"net/url"
 	"strings"
-	"sync/atomic"
-	"syscall"
 	"time"
 
 	"bellhop"
@@ -24,11 +21,13 @@ const MaxAnswer = 4 << 20
 
 // Client is the one HTTP client that vendors are called through. It adds the trace
 // header, follows no redirect, reads at most MaxAnswer bytes, refuses addresses that
-// an outsider could have chosen, and classifies transport failures by whether the
-// request had begun to leave.
+// an outsider could have chosen, never sends a request twice, and classifies transport
+// failures by whether any byte of the request had left.
 type Client struct {
-	http  *http.Client
-	clock bellhop.Clock
+	// transport is used without an http.Client around it: that would only follow
+	// redirects, and ask for a body again in order to.
+	transport *http.Transport
+	clock     bellhop.Clock
 }
 
 // ClientOpts configures a Client.
@@ -57,53 +56,24 @@ func NewClient(opts ClientOpts) *Client {
 		dialer.Control = refusePrivate
 	}
 	tr := &http.Transport{
-		DialContext:            dialer.DialContext,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return &countedConn{Conn: conn}, nil
+		},
 		MaxIdleConnsPerHost:    opts.MaxConnsPerHost,
 		MaxConnsPerHost:        opts.MaxConnsPerHost,
 		IdleConnTimeout:        90 * time.Second,
 		TLSHandshakeTimeout:    5 * time.Second,
 		ResponseHeaderTimeout:  30 * time.Second,
-		ForceAttemptHTTP2:      true,
 		MaxResponseHeaderBytes: 64 << 10,
+		// HTTP/1.1 only: a call has its socket to itself, so the bytes that left on it
+		// tell whether the request left. On a shared HTTP/2 connection they do not.
+		Protocols: http1(),
 	}
-	return &Client{clock: opts.Clock, http: &http.Client{
-		Transport: tr,
-		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse
-		},
-	}}
-}
-
-// errPrivateAddress is wrapped by the dial error of a refused address.
-var errPrivateAddress = errors.New("the address is private and the URL was not written by the operator")
-
-func refusePrivate(_, address string, _ syscall.RawConn) error {
-	ap, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return err
-	}
-	if !PublicAddr(ap.Addr()) {
-		return errPrivateAddress
-	}
-	return nil
-}
-
-// PublicAddr reports whether an address is one of the public internet: not loopback,
-// private, link-local (cloud metadata lives there), multicast, carrier NAT, benchmark,
-// documentation, or a v6 form that embeds such a v4 address.
-func PublicAddr(a netip.Addr) bool {
-	a = a.Unmap().WithZone("")
-	if !a.IsValid() || !a.IsGlobalUnicast() || a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() {
-		return false
-	}
-	for _, p := range []string{"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "198.18.0.0/15",
-		"198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16",
-		"2001::/32", "2001:db8::/32", "100::/64", "fec0::/10"} {
-		if netip.MustParsePrefix(p).Contains(a) {
-			return false
-		}
-	}
-	return true
+	return &Client{clock: opts.Clock, transport: tr}
 }
 
 // Request is one HTTP request to a vendor.
@@ -130,18 +100,35 @@ func WithTrace(ctx context.Context, correlationID string) context.Context {
 	return context.WithValue(ctx, traceKey{}, correlationID)
 }
 
+// traceparent returns the W3C header of the context's correlation id, "" when it has
+// none or it is not 32 lower-case hex digits. The span id is the id's second half: a
+// call has no span of its own, and the header must not differ between tries.
+// Source: https://www.w3.org/TR/trace-context/#traceparent-header
+func traceparent(ctx context.Context) string {
+	id, _ := ctx.Value(traceKey{}).(string)
+	if len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" {
+		return ""
+	}
+	span := id[16:]
+	if strings.Trim(span, "0") == "" {
+		span = id[:16] // an all-zero span id is invalid
+	}
+	if strings.Trim(span, "0") == "" {
+		return ""
+	}
+	return "00-" + id + "-" + span + "-01"
+}
+
 // Do sends the request. The error is an *Error: ClassNotSent when the request
 // certainly never left, ClassUnknownOutcome when any of it may have. An answer of any
 // status is no error; Classify reads it.
 func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
-	var wrote atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		WroteHeaderField: func(string, []string) { wrote.Store(true) },
-		WroteHeaders:     func() { wrote.Store(true) },
-	})
-	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
+	var left sentWatch
+	trace := &httptrace.ClientTrace{GotConn: left.gotConn}
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), r.Method, r.URL, bytes.NewReader(r.Body))
 	if err != nil {
-		return nil, &Error{Class: bellhop.ClassRejected, Message: "the vendor's URL is not valid", Err: scrub(err)}
+		// The cause is left out: it quotes the URL, which may be the secret.
+		return nil, &Error{Class: bellhop.ClassRejected, Message: "the vendor's URL is not valid"}
 	}
 	for k, v := range r.Header {
 		req.Header[k] = v
@@ -149,12 +136,13 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", "bellhop")
 	}
-	if id, _ := ctx.Value(traceKey{}).(string); len(id) == 32 {
-		req.Header.Set("Traceparent", "00-"+id+"-"+id[16:]+"-01")
+	if tp := traceparent(ctx); tp != "" {
+		req.Header.Set("Traceparent", tp)
 	}
-	resp, err := c.http.Do(req)
+	left.guard(req, r.Body)
+	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
-		return nil, transportError(err, wrote.Load())
+		return nil, transportError(err, left.any())
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer+1))
@@ -168,6 +156,9 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 	}
 	return out, nil
 }
+
+// CloseIdle closes the sockets that no call is using.
+func (c *Client) CloseIdle() { c.transport.CloseIdleConnections() }
 
 // Now returns the clock's time, for connectors that stamp requests.
 func (c *Client) Now() time.Time { return c.clock.Now() }
@@ -200,7 +191,7 @@ func (c *Client) Classify(resp *Response, message string) *Error {
 	if resp.Status >= 200 && resp.Status < 300 {
 		return nil
 	}
-	e := &Error{Status: resp.Status, Message: cutMessage(message), VendorRequestID: requestID(resp.Header),
+	e := &Error{Status: resp.Status, Message: cutMessage(message), VendorRequestID: RequestID(resp.Header),
 		RetryAfter: ParseRetryAfter(resp.Header.Get("Retry-After"), c.clock.Now())}
 	switch s := resp.Status; {
 	case s == http.StatusTooManyRequests:
@@ -223,10 +214,11 @@ func (c *Client) Classify(resp *Response, message string) *Error {
 // Malformed makes the error of an answer with a good status that cannot be understood.
 func Malformed(resp *Response, what string) *Error {
 	return &Error{Class: bellhop.ClassMalformed, Status: resp.Status, Message: what,
-		VendorRequestID: requestID(resp.Header)}
+		VendorRequestID: RequestID(resp.Header)}
 }
 
-func requestID(h http.Header) string {
+// RequestID returns the id under which the vendor knows the request, "" when it gave none.
+func RequestID(h http.Header) string {
 	for _, name := range []string{"Request-Id", "X-Request-Id", "X-Hubspot-Correlation-Id", "X-Zendesk-Request-Id"} {
 		if v := h.Get(name); v != "" && len(v) <= 200 {
 			return v

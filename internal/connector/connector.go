@@ -7,6 +7,7 @@ package connector
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -135,6 +136,19 @@ func (e *Error) Unwrap() error { return e.Err }
 // Rejectf makes a permanent error that a connector finds before it calls.
 func Rejectf(message string) *Error {
 	return &Error{Class: bellhop.ClassRejected, Message: message}
+}
+
+// BeforeWrite says what a failed read means for the write that was to follow it: the
+// write was not sent, so an unknown outcome or a malformed answer of the read is only
+// a reason to try again, not to look anything up.
+func BeforeWrite(err error) error {
+	var e *Error
+	if errors.As(err, &e) && (e.Class == bellhop.ClassUnknownOutcome || e.Class == bellhop.ClassMalformed) {
+		c := *e
+		c.Class = bellhop.ClassUnavailable
+		return &c
+	}
+	return err
 }
 
 // DecodeInput reads a call's input into dst. What cannot be read is a rejected call:

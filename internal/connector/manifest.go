@@ -3,7 +3,10 @@ package connector
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"time"
 
 	"bellhop"
@@ -143,12 +146,60 @@ func ParseManifest(data []byte) (Manifest, error) {
 	if m.Limits.Concurrency <= 0 {
 		return Manifest{}, fmt.Errorf("manifest %q: limits.concurrency is required", m.Vendor)
 	}
+	if err := errors.Join(m.checkSettings(), m.checkActions()); err != nil {
+		return Manifest{}, fmt.Errorf("manifest %q: %w", m.Vendor, err)
+	}
+	return m, nil
+}
+
+func (m Manifest) checkSettings() error {
+	var errs []error
+	seen := map[string]bool{"name": true, "vendor": true, "base_url": true}
+	for _, st := range m.Settings {
+		if st.Name == "" || st.Label == "" || seen[st.Name] {
+			errs = append(errs, fmt.Errorf("setting %q: needs a name of its own and a label", st.Name))
+		}
+		seen[st.Name] = true
+		switch st.Type {
+		case SettingString, SettingEmail, SettingURL, SettingSecretURL, SettingSecret, SettingSecretList,
+			SettingBool, SettingInt, SettingMap:
+		default:
+			errs = append(errs, fmt.Errorf("setting %s: unknown type %q", st.Name, st.Type))
+		}
+		if st.Type.IsSecret() && st.Default != "" {
+			errs = append(errs, fmt.Errorf("setting %s: a secret has no default", st.Name))
+		}
+		if _, err := regexp.Compile(st.Pattern); err != nil {
+			errs = append(errs, fmt.Errorf("setting %s: %w", st.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (m Manifest) checkActions() error {
+	var errs []error
+	seen := map[bellhop.Action]bool{}
 	for _, a := range m.Actions {
+		if seen[a.Action] || !slices.Contains(bellhop.Actions(), a.Action) {
+			errs = append(errs, fmt.Errorf("action %s: unknown or there twice", a.Action))
+		}
+		seen[a.Action] = true
 		switch a.Once {
 		case OnceNativeKey, OnceUpsert, OnceLookup, OnceNone:
 		default:
-			return Manifest{}, fmt.Errorf("manifest %q: action %s: unknown once %q", m.Vendor, a.Action, a.Once)
+			errs = append(errs, fmt.Errorf("action %s: unknown once %q", a.Action, a.Once))
+		}
+		if a.OnceNote == "" {
+			errs = append(errs, fmt.Errorf("action %s: once_note is required", a.Action))
+		}
+		switch a.Effect {
+		case "read", "write", "irreversible":
+		default:
+			errs = append(errs, fmt.Errorf("action %s: unknown effect %q", a.Action, a.Effect))
+		}
+		if a.TimeoutMS < 0 || a.LookupDelayMS < 0 {
+			errs = append(errs, fmt.Errorf("action %s: a duration is negative", a.Action))
 		}
 	}
-	return m, nil
+	return errors.Join(errs...)
 }

@@ -20,7 +20,7 @@ func ParseRetryAfter(v string, now time.Time) time.Duration {
 		return 0
 	}
 	if secs, err := strconv.ParseFloat(v, 64); err == nil {
-		if math.IsNaN(secs) || secs <= 0 {
+		if math.IsNaN(secs) || math.IsInf(secs, 0) || secs <= 0 {
 			return 0
 		}
 		if secs >= MaxRetryAfter.Seconds() {

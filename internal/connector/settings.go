@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"bellhop"
 )
@@ -20,6 +21,13 @@ type Settings struct {
 	lists      map[string][]string
 	maps       map[string]map[string]string
 }
+
+// String names the connection and hides its values: settings hold secrets, and fmt
+// would print even unexported fields.
+func (s Settings) String() string { return "settings of " + strconv.Quote(s.Connection) }
+
+// GoString hides the values from %#v.
+func (s Settings) GoString() string { return s.String() }
 
 // Str returns a plain setting, "" when it is not set.
 func (s Settings) Str(name string) string { return s.values[name] }
@@ -128,16 +136,7 @@ func (s *Settings) set(st Setting, v any) error {
 	case SettingSecretList:
 		return s.setList(st, v)
 	case SettingMap:
-		mv, ok := v.(map[string]any)
-		if !ok {
-			return errors.New("must be a map of names to strings")
-		}
-		out := map[string]string{}
-		for k, x := range mv {
-			out[k] = fmt.Sprint(x)
-		}
-		s.maps[st.Name] = out
-		return nil
+		return s.setMap(st, v)
 	}
 	switch v.(type) {
 	case nil:
@@ -157,18 +156,44 @@ func (s *Settings) set(st Setting, v any) error {
 	return nil
 }
 
+func (s *Settings) setMap(st Setting, v any) error {
+	if v == nil {
+		return nil
+	}
+	mv, ok := v.(map[string]any)
+	if !ok {
+		return errors.New("must be a map of names to strings")
+	}
+	out := map[string]string{}
+	for k, x := range mv {
+		switch x.(type) {
+		case nil, map[string]any, []any:
+			return fmt.Errorf("must be a map of names to strings, and %q is not a string", k)
+		}
+		out[k] = fmt.Sprint(x)
+	}
+	s.maps[st.Name] = out
+	return nil
+}
+
 func (s *Settings) setList(st Setting, v any) error {
-	if str, ok := v.(string); ok {
-		v = []any{str}
+	switch x := v.(type) {
+	case nil:
+		return nil
+	case string:
+		v = []any{x}
 	}
 	list, ok := v.([]any)
 	if !ok {
 		return errors.New("must be a list of strings")
 	}
-	for _, x := range list {
+	for i, x := range list {
 		str, ok := x.(string)
 		if !ok || str == "" {
 			return errors.New("must be a list of non-empty strings")
+		}
+		if err := checkValue(st, str); err != nil {
+			return fmt.Errorf("number %d: %w", i+1, err)
 		}
 		s.lists[st.Name] = append(s.lists[st.Name], str)
 	}
@@ -177,6 +202,11 @@ func (s *Settings) setList(st Setting, v any) error {
 
 // checkValue never puts a secret's value into its error.
 func checkValue(st Setting, val string) error {
+	if st.Type.IsSecret() && strings.ContainsFunc(val, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+		// A secret copied with its line break is the commonest mistake of all, and the
+		// vendor would only say "unauthorized".
+		return errors.New("has a space or line break in it; copy it again without")
+	}
 	switch st.Type {
 	case SettingBool:
 		if val != "true" && val != "false" {

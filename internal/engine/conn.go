@@ -1,0 +1,125 @@
+package engine
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go/bulkhead"
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+	"github.com/failsafe-go/failsafe-go/ratelimiter"
+
+	"bellhop/internal/connector"
+	"bellhop/internal/store"
+)
+
+// breakAfter is how many failures in a row, of whatever steps, open a circuit. A step
+// that fails all its tries with no success in between opens it too.
+const breakAfter = 5
+
+// conn is a connection with its limits and its health in this process.
+type conn struct {
+	name      string
+	manifest  connector.Manifest
+	connector connector.Connector
+	bulkhead  bulkhead.Bulkhead[any]
+	rate      ratelimiter.RateLimiter[any] // nil without a limit
+	breaker   circuitbreaker.CircuitBreaker[any]
+
+	mu          sync.Mutex
+	lastSuccess time.Time
+	pausedUntil time.Time // a vendor's Retry-After holds for the whole connection
+	circuit     store.Circuit
+	circuitAt   time.Time
+}
+
+func newConn(c Connection) *conn {
+	out := &conn{name: c.Name, manifest: c.Manifest, connector: c.Connector,
+		bulkhead: bulkhead.New[any](uint(c.Manifest.Limits.Concurrency)),
+		// The delay never ends by itself: the circuit that counts is the shared one in the
+		// store, and its closing resets this one.
+		breaker: circuitbreaker.NewBuilder[any]().WithFailureThreshold(breakAfter).WithDelay(24 * time.Hour).Build()}
+	if r := c.Manifest.Limits.RatePerSecond; r > 0 {
+		burst := max(c.Manifest.Limits.Burst, 1)
+		out.rate = ratelimiter.NewBursty[any](uint(burst), time.Duration(float64(burst)/r*float64(time.Second)))
+	}
+	return out
+}
+
+// acquire waits for the connection's turn; the returned function gives it back.
+func (c *conn) acquire(ctx context.Context) (func(), error) {
+	if c.rate != nil {
+		if err := c.rate.AcquirePermit(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.bulkhead.AcquirePermit(ctx); err != nil {
+		return nil, err
+	}
+	return c.bulkhead.ReleasePermit, nil
+}
+
+func (c *conn) succeeded(now time.Time) {
+	c.breaker.RecordSuccess()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastSuccess = now
+}
+
+// failed notes a failure of the vendor and reports whether there were too many in a row.
+func (c *conn) failed() bool {
+	c.breaker.RecordFailure()
+	return c.breaker.IsOpen()
+}
+
+func (c *conn) successSince(t time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lastSuccess.After(t)
+}
+
+func (c *conn) pause(until time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if until.After(c.pausedUntil) {
+		c.pausedUntil = until
+	}
+}
+
+func (c *conn) pauseEnd() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pausedUntil
+}
+
+// circuitFresh is how old the known state of a circuit may be before a call. What is
+// missed in between costs calls that fail, not order or effects.
+const circuitFresh = 500 * time.Millisecond
+
+// state returns the connection's circuit, read from the store when it is not fresh.
+func (c *conn) state(ctx context.Context, db *store.DB, now time.Time) (store.Circuit, error) {
+	c.mu.Lock()
+	if !c.circuitAt.IsZero() && now.Sub(c.circuitAt).Abs() < circuitFresh {
+		defer c.mu.Unlock()
+		return c.circuit, nil
+	}
+	c.mu.Unlock()
+	ci, err := db.Circuit(ctx, c.name)
+	if err != nil {
+		return ci, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.circuit.State != store.CircuitClosed && ci.State == store.CircuitClosed && c.circuit.State != "" {
+		c.breaker.Close()
+	}
+	c.circuit, c.circuitAt = ci, now
+	return ci, nil
+}
+
+// forget makes the next call read the circuit anew.
+func (c *conn) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.circuitAt = time.Time{}
+}

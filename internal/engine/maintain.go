@@ -1,0 +1,122 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"bellhop"
+	"bellhop/internal/store"
+)
+
+const (
+	heartbeatEvery = 10 * time.Second
+	// deadAfter is how long a node may be silent before its steps are taken over: long
+	// enough for a slow disk, short enough that rescue begins within 30 s.
+	deadAfter = 25 * time.Second
+	// requeueLimit bounds the lanes that one sweep makes jobs for.
+	requeueLimit = 500
+	// untoldAfter is how long a payment waits for an event that names its payer.
+	untoldAfter = 5 * time.Minute
+)
+
+// maintain says that this node lives and looks for what fell through: dead nodes, lost
+// jobs, circuits nobody looks after, payments that name nobody.
+func (e *Engine) maintain(ctx context.Context) {
+	defer e.wg.Done()
+	tick := time.NewTicker(heartbeatEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		e.logError(ctx, "maintenance failed", e.Maintain(ctx))
+	}
+}
+
+// Maintain does one round of maintenance. It is safe to run on every node.
+func (e *Engine) Maintain(ctx context.Context) error {
+	if err := e.db.Heartbeat(ctx, e.o.Node); err != nil {
+		return err
+	}
+	if _, err := e.db.TakeOver(ctx, e.o.Node, deadAfter, false); err != nil {
+		return err
+	}
+	open, err := e.db.OpenCircuits(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range open {
+		e.watchSoon(c.Connection, c.ProbeAt.Sub(e.clock.Now()))
+	}
+	if err := e.requeue(ctx); err != nil {
+		return err
+	}
+	if err := e.db.EnsurePartitions(ctx); err != nil {
+		return err
+	}
+	return e.handOverPayments(ctx)
+}
+
+// requeue makes jobs for steps that are long due, unless the queues are simply busy.
+func (e *Engine) requeue(ctx context.Context) error {
+	depth, err := e.db.QueueDepth(ctx)
+	if err != nil || depth > requeueLimit {
+		return err
+	}
+	_, err = e.db.RequeueDue(ctx, e.o.Overdue, requeueLimit)
+	return err
+}
+
+// handOverOrphans gives the steps of connections that bellhop.yaml no longer has to a
+// person: no worker would ever take them.
+func (e *Engine) handOverOrphans(ctx context.Context) error {
+	names, err := e.db.OpenConnections(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if e.conns[name] != nil {
+			continue
+		}
+		steps, err := e.db.OpenSteps(ctx, name, requeueLimit)
+		if err != nil {
+			return err
+		}
+		for _, s := range steps {
+			c := &conn{name: name}
+			c.manifest.Name = name
+			out := e.refuse(c, s, "the connection "+name+" is not in bellhop.yaml any more")
+			if _, err := e.rec.Record(ctx, out); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// handOverPayments gives money that names nobody to a person.
+func (e *Engine) handOverPayments(ctx context.Context) error {
+	pays, err := e.db.UntoldPayments(ctx, e.clock.Now().Add(-untoldAfter), 100)
+	if err != nil {
+		return err
+	}
+	for _, p := range pays {
+		money := bellhop.Money{Amount: p.Amount, Currency: p.Currency}
+		task := bellhop.SupportRequest{PersonID: p.PersonID, CorrelationID: store.NoCorrelation,
+			Priority: bellhop.PriorityHigh, Reason: bellhop.ReasonSyncFailed,
+			Subject: fmt.Sprintf("A payment of %s names no customer", money),
+			Body: fmt.Sprintf("%s came in through %s (payment %s) and no event named an e-mail, so no CRM could be told.\n\n"+
+				"Look the payment up at %s, put the payer's e-mail there, and update the CRM by hand.",
+				money, p.Connection, p.ID, p.Connection)}
+		if p.PersonID == store.NoPerson {
+			task.PersonID = ""
+		}
+		if err := e.db.HandOverPayment(ctx, p.ID, task); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,233 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"bellhop"
+	"bellhop/internal/connector"
+	"bellhop/internal/store"
+)
+
+// chainFor is how long one job goes on to the next steps of its lanes; what is left
+// after that gets a job of its own, so that jobs stay far below their time-out.
+const chainFor = 10 * time.Second
+
+// runLanes takes what is due at the head of each person's lane and carries it out, the
+// lanes side by side, each in order.
+func (e *Engine) runLanes(ctx context.Context, connection string, persons []string) error {
+	c := e.conns[connection]
+	if c == nil {
+		return fmt.Errorf("connection %s is not configured", connection)
+	}
+	heads, err := e.db.LaneHeads(ctx, connection, persons)
+	if err != nil {
+		return err
+	}
+	started := e.clock.Now()
+	var mu sync.Mutex
+	var errs []error
+	var left []string
+	var wg sync.WaitGroup
+	for _, head := range heads {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			again, err := e.runLane(ctx, c, head, started)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs = append(errs, err)
+			}
+			if again {
+				left = append(left, head.PersonID)
+			}
+		}()
+	}
+	wg.Wait()
+	if len(left) > 0 {
+		errs = append(errs, e.db.EnqueueLanes(ctx, connection, left))
+	}
+	return errors.Join(errs...)
+}
+
+// runLane carries out a lane's head and, while time is left, the steps behind it. It
+// reports whether the lane has more to do that nobody was told of.
+func (e *Engine) runLane(ctx context.Context, c *conn, s store.DueStep, started time.Time) (bool, error) {
+	for {
+		rec, err := e.runStep(ctx, c, s)
+		if err != nil || rec.Next == nil {
+			return false, err
+		}
+		s = *rec.Next
+		if ctx.Err() != nil || e.clock.Now().Sub(started) > chainFor {
+			return true, nil
+		}
+		if err := e.db.LoadRefs(ctx, &s); err != nil {
+			return true, err
+		}
+	}
+}
+
+// runStep carries out one step and records what became of it.
+func (e *Engine) runStep(ctx context.Context, c *conn, s store.DueStep) (store.Recorded, error) {
+	if _, busy := e.inflight.LoadOrStore(s.ID, struct{}{}); busy {
+		return store.Recorded{}, nil // a retry from memory and its job met
+	}
+	defer e.inflight.Delete(s.ID)
+	now := e.clock.Now()
+	am, ok := c.manifest.Action(bellhop.Action(s.Kind))
+	if !ok {
+		return e.record(ctx, c, e.refuse(c, s, fmt.Sprintf("%s cannot do %s", c.manifest.Name, s.Kind)))
+	}
+	circuit, err := c.state(ctx, e.db, now)
+	if err != nil {
+		return store.Recorded{}, err
+	}
+	if circuit.State != store.CircuitClosed && s.IncidentID != circuit.IncidentID {
+		return e.record(ctx, c, e.park(c, s, circuit))
+	}
+	if until := c.pauseEnd(); until.After(now) {
+		return e.record(ctx, c, store.Outcome{Step: s.Step, State: waitState(s), DueAt: until, Class: s.ErrorClass,
+			Error: s.Error})
+	}
+	tried := !s.FirstAttemptAt.IsZero()
+	if am.Once != connector.OnceUpsert {
+		if s, err = e.marks.Mark(ctx, s); err != nil || s.ID == "" {
+			return store.Recorded{}, err
+		}
+	}
+	release, err := c.acquire(ctx)
+	if err != nil {
+		return store.Recorded{}, e.giveBack(c, s, err)
+	}
+	out := e.try(ctx, c, am, s, tried)
+	release()
+	return e.record(ctx, c, out)
+}
+
+// waitState is the state in which a step waits without having been tried.
+func waitState(s store.DueStep) bellhop.StepState {
+	if s.State == bellhop.StepUnknown || s.State == bellhop.StepRunning {
+		return bellhop.StepUnknown
+	}
+	return bellhop.StepRetrying
+}
+
+// giveBack returns a step that was marked and not called, because the process stops.
+func (e *Engine) giveBack(c *conn, s store.DueStep, cause error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	state := bellhop.StepReady
+	if waitState(s) == bellhop.StepUnknown {
+		state = bellhop.StepUnknown
+	}
+	_, err := e.record(ctx, c, store.Outcome{Step: s.Step, State: state, Class: s.ErrorClass, Error: s.Error})
+	return errors.Join(cause, err)
+}
+
+// record writes an outcome even when the job's own time is up: the call was made, and
+// what came back must not be lost.
+func (e *Engine) record(ctx context.Context, c *conn, o store.Outcome) (store.Recorded, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 35*time.Second)
+	defer cancel()
+	rec, err := e.rec.Record(ctx, o)
+	if err == nil && (o.Park || rec.OpenedIncident != "") {
+		c.forget()
+		if o.Park {
+			e.watchCircuit(ctx, c.name, o.ProbeAt)
+		}
+	}
+	return rec, err
+}
+
+// try makes the call, looking first when an earlier one may have taken effect.
+func (e *Engine) try(ctx context.Context, c *conn, am connector.ActionManifest, s store.DueStep, tried bool) store.Outcome {
+	call := connector.Call{Action: bellhop.Action(s.Kind), Key: CallKey(s.Key), Marker: CallMarker(s.Key), Input: s.Input,
+		Refs: s.Refs, CorrelationID: s.CorrelationID}
+	if tried {
+		call.FirstAttemptAt = s.FirstAttemptAt
+	}
+	box, cancel := context.WithTimeout(connector.WithTrace(ctx, s.CorrelationID), am.Timeout())
+	defer cancel()
+	started := e.clock.Now()
+	res, err := e.call(box, c, am, s, call)
+	att := &bellhop.Attempt{StepID: s.ID, Number: s.Attempts + 1, Node: e.o.Node, StartedAt: started,
+		Duration: e.clock.Now().Sub(started), VendorRequestID: res.VendorRequestID}
+	if err == nil {
+		c.succeeded(e.clock.Now())
+		return done(s, att, res)
+	}
+	ce := asError(err)
+	att.Class, att.Status, att.VendorRequestID, att.Error = ce.Class, ce.Status, ce.VendorRequestID, ce.Message
+	return e.decide(c, am, s, att, ce)
+}
+
+// call does the action or, for an action without a key of its own whose outcome is
+// unknown, looks it up and does it only when it certainly did not happen.
+func (e *Engine) call(ctx context.Context, c *conn, am connector.ActionManifest, s store.DueStep,
+	call connector.Call) (res connector.Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &connector.Error{Class: bellhop.ClassUnknownOutcome, Message: fmt.Sprintf("the connector failed: %v", p)}
+		}
+	}()
+	if (s.State == bellhop.StepUnknown || s.State == bellhop.StepRunning) && !am.Once.Repeatable() {
+		l, ok := c.connector.(connector.Looker)
+		if am.Once != connector.OnceLookup || !ok {
+			return res, errNobodyKnows
+		}
+		res, found, err := l.Lookup(ctx, call)
+		if err != nil {
+			return res, err // the call itself is as unknown as before
+		}
+		if found {
+			res.Existing = true
+			return res, nil
+		}
+	}
+	return c.connector.Do(ctx, call)
+}
+
+// errNobodyKnows ends a step whose call may have happened and cannot be looked up.
+var errNobodyKnows = &connector.Error{Class: bellhop.ClassUnknownOutcome, Message: "nobody can tell whether the earlier call took effect"}
+
+func asError(err error) *connector.Error {
+	var ce *connector.Error
+	if errors.As(err, &ce) {
+		return ce
+	}
+	return &connector.Error{Class: bellhop.ClassUnknownOutcome, Message: "the connector failed", Err: err}
+}
+
+func done(s store.DueStep, att *bellhop.Attempt, res connector.Result) store.Outcome {
+	data, err := json.Marshal(res)
+	if err != nil {
+		data = []byte("{}")
+	}
+	return store.Outcome{Step: s.Step, State: bellhop.StepDone, DoneBy: "engine", Result: data, Refs: res.Refs,
+		RefsURL: res.URL, Attempt: att}
+}
+
+// CallKey is the idempotency key a vendor is sent for a step's key: opaque, so that it
+// shows nothing of a person, and short enough for every vendor.
+func CallKey(stepKey string) string {
+	return "bh-" + encodeKey(stepKey, 40)
+}
+
+// CallMarker is the short form for searchable places.
+func CallMarker(stepKey string) string {
+	return "bh-" + encodeKey(stepKey, 20)
+}
+
+func encodeKey(stepKey string, n int) string {
+	sum := sha256.Sum256([]byte("bellhop step\x00" + stepKey))
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:]))[:n]
+}

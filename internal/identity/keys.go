@@ -1,0 +1,51 @@
+package identity
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+
+	"bellhop"
+)
+
+// Keys are the bearer keys of servers and operators. Only digests are kept, so that a
+// dump of the memory's long-lived part holds no key.
+type Keys struct {
+	list []key
+}
+
+type key struct {
+	digest [sha256.Size]byte
+	role   Role
+	name   string
+}
+
+// NewKeys takes the keys of the environment; an empty one is no key.
+func NewKeys(operator, server bellhop.Secret) Keys {
+	var k Keys
+	k.add(operator, RoleOperator, "BELLHOP_OPERATOR_KEY")
+	k.add(server, RoleServer, "BELLHOP_SERVER_KEY")
+	return k
+}
+
+func (k *Keys) add(secret bellhop.Secret, role Role, name string) {
+	if secret == "" {
+		return
+	}
+	k.list = append(k.list, key{digest: sha256.Sum256([]byte(secret.Reveal())), role: role, name: name})
+}
+
+// Find returns whose key it is. It looks at every key, in constant time each, so that
+// the time it takes tells nothing.
+func (k Keys) Find(bearer string) (Principal, bool) {
+	digest := sha256.Sum256([]byte(bearer))
+	found := -1
+	for i := range k.list {
+		if subtle.ConstantTimeCompare(digest[:], k.list[i].digest[:]) == 1 {
+			found = i
+		}
+	}
+	if found < 0 {
+		return Principal{}, false
+	}
+	return Principal{Role: k.list[found].role, KeyName: k.list[found].name}, true
+}

@@ -1,0 +1,408 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"bellhop"
+)
+
+// told is what the world has been told of a payment: a change is told once, however
+// many events prove it.
+type told struct {
+	Succeeded bool   `json:"succeeded,omitempty"`
+	Failed    string `json:"failed,omitempty"` // the reason last told
+	Refunded  int64  `json:"refunded,omitempty"`
+	Disputed  bool   `json:"disputed,omitempty"`
+}
+
+type payRow struct {
+	id, connection, personID string
+	customerRef              string
+	paidAt                   time.Time
+	fold                     bellhop.PaymentFold
+	told                     told
+	hasMoney, hasInvoice     bool
+	mergedInto               string
+	refs                     []string
+	createdAt                time.Time
+	dirty                    bool
+}
+
+// halfWindow is how far apart the invoice and the charge of one payment may be, when
+// nothing but customer and amount joins them (since Stripe's 2025-03-31 API neither
+// names the other).
+const halfWindow = 10 * time.Minute
+
+// takePayments folds the group's facts into payments and finds out what became true.
+func (b *batch) takePayments(ctx context.Context) error {
+	var refs []string
+	for _, i := range b.fresh {
+		if f := b.items[i].Payment; f != nil {
+			refs = append(refs, paymentRefs(b.items[i].Event.Source, f)...)
+		}
+	}
+	if len(refs) == 0 {
+		return nil
+	}
+	slices.Sort(refs)
+	refs = slices.Compact(refs)
+	err := queryIn(ctx, b.t, "SELECT ref, payment_id FROM bellhop.payment_refs WHERE ref IN (?)", refs,
+		func(r *sql.Rows) error {
+			var ref, id string
+			err := r.Scan(&ref, &id)
+			b.refs[ref] = id
+			return err
+		})
+	if err != nil {
+		return err
+	}
+	ids := make([]string, 0, len(b.refs))
+	for _, id := range b.refs {
+		ids = append(ids, id)
+	}
+	if err := b.loadPayments(ctx, ids); err != nil {
+		return err
+	}
+	for _, i := range b.fresh {
+		if b.items[i].Payment == nil {
+			continue
+		}
+		if err := b.takePayment(ctx, i); err != nil {
+			return err
+		}
+	}
+	return b.writePayments(ctx)
+}
+
+func paymentRefs(connection string, f *bellhop.PaymentFact) []string {
+	out := make([]string, 0, len(f.Refs))
+	for _, r := range f.Refs {
+		if r != "" {
+			out = append(out, connection+":"+r)
+		}
+	}
+	return out
+}
+
+const paymentColumns = `id, connection, person_id, status, amount, amount_refunded, currency, customer_ref, paid_at,
+	state, told, has_money, has_invoice, merged_into, created_at`
+
+func scanPayRow(r interface{ Scan(...any) error }) (*payRow, error) {
+	p := &payRow{}
+	var toldJSON []byte
+	var st string
+	err := r.Scan(&p.id, &p.connection, &p.personID, &st, &p.fold.Payment.Amount, &p.fold.Payment.AmountRefunded,
+		&p.fold.Payment.Currency, &p.customerRef, timeDest{&p.paidAt}, &p.fold.State, &toldJSON, &p.hasMoney, &p.hasInvoice,
+		strDest{&p.mergedInto}, timeDest{&p.createdAt})
+	if err != nil {
+		return nil, err
+	}
+	p.fold.Payment.Status = bellhop.PaymentStatus(st)
+	return p, json.Unmarshal(toldJSON, &p.told)
+}
+
+func (b *batch) loadPayments(ctx context.Context, ids []string) error {
+	slices.Sort(ids)
+	return queryIn(ctx, b.t, "SELECT "+paymentColumns+" FROM bellhop.payments WHERE id IN (?) ORDER BY id"+b.t.forUpdate(),
+		slices.Compact(ids), func(r *sql.Rows) error {
+			p, err := scanPayRow(r)
+			if err == nil && b.pays[p.id] == nil {
+				b.pays[p.id] = p
+			}
+			return err
+		})
+}
+
+func (b *batch) takePayment(ctx context.Context, i int) error {
+	it, f := &b.items[i], b.items[i].Payment
+	p, err := b.findPayment(ctx, i)
+	if err != nil {
+		return err
+	}
+	for _, ref := range paymentRefs(it.Event.Source, f) {
+		if b.refs[ref] == "" {
+			b.newRefs = append(b.newRefs, ref)
+		}
+		b.refs[ref] = p.id
+	}
+	if err := b.foldInto(p, f); err != nil {
+		return err
+	}
+	if person := b.out[i].PersonID; person != "" && b.better(person, p.personID) {
+		p.personID = person
+	}
+	if b.out[i].PersonID == "" && p.personID != NoPerson {
+		b.out[i].PersonID = p.personID
+	}
+	return b.tellPayment(ctx, i, p)
+}
+
+func (b *batch) foldInto(p *payRow, f *bellhop.PaymentFact) error {
+	out, err := b.pol.Fold(p.fold.State, []bellhop.PaymentFact{*f})
+	if err != nil {
+		return err
+	}
+	p.fold, p.dirty = out, true
+	p.hasMoney = p.hasMoney || f.Type == bellhop.FactMoney
+	p.hasInvoice = p.hasInvoice || f.Type == bellhop.FactInvoice
+	if p.customerRef == "" {
+		p.customerRef = f.CustomerRef
+	}
+	if f.Status == bellhop.FactSucceeded && f.Type != bellhop.FactRefund && (p.paidAt.IsZero() || f.At.Before(p.paidAt)) {
+		p.paidAt = f.At
+	}
+	return nil
+}
+
+// better reports whether a payment should be told of person a rather than b: one with
+// an e-mail beats one without.
+func (b *batch) better(a, old string) bool {
+	if old == NoPerson {
+		return true
+	}
+	pa, po := b.persons[a], b.persons[old]
+	return a != old && pa != nil && pa.Email != "" && po != nil && po.Email == ""
+}
+
+// findPayment returns the payment that the fact of item i is about: by any of its ids,
+// else by being the other half of one, else a new one. Ids that turn out to name two
+// payments make them one.
+func (b *batch) findPayment(ctx context.Context, i int) (*payRow, error) {
+	it, f := &b.items[i], b.items[i].Payment
+	var found *payRow
+	for _, ref := range paymentRefs(it.Event.Source, f) {
+		p, err := b.payment(ctx, b.refs[ref])
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case p == nil, p == found:
+		case found == nil:
+			found = p
+		default:
+			if found, err = b.mergePayments(found, p); err != nil {
+				return nil, err
+			}
+		}
+	}
+	half, err := b.otherHalf(ctx, it.Event.Source, f, found)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case found != nil && half != nil:
+		return b.mergePayments(found, half)
+	case found != nil:
+		return found, nil
+	case half != nil:
+		return half, nil
+	}
+	p := &payRow{id: NewID(), connection: it.Event.Source, personID: NoPerson, createdAt: b.t.now}
+	b.pays[p.id] = p
+	return p, nil
+}
+
+// payment returns a loaded payment, following merges; nil for "".
+func (b *batch) payment(ctx context.Context, id string) (*payRow, error) {
+	for id != "" {
+		p := b.pays[id]
+		if p == nil {
+			if err := b.loadPayments(ctx, []string{id}); err != nil {
+				return nil, err
+			}
+			if p = b.pays[id]; p == nil {
+				return nil, fmt.Errorf("payment %s is named by a reference but does not exist", id)
+			}
+		}
+		if p.mergedInto == "" {
+			return p, nil
+		}
+		id = p.mergedInto
+	}
+	return nil, nil
+}
+
+func (b *batch) mergePayments(a, c *payRow) (*payRow, error) {
+	if c.createdAt.Before(a.createdAt) || (c.createdAt.Equal(a.createdAt) && c.id < a.id) {
+		a, c = c, a
+	}
+	st, err := b.pol.Merge(a.fold.State, c.fold.State)
+	if err != nil {
+		return nil, err
+	}
+	if a.fold, err = b.pol.Fold(st, nil); err != nil {
+		return nil, err
+	}
+	a.hasMoney, a.hasInvoice = a.hasMoney || c.hasMoney, a.hasInvoice || c.hasInvoice
+	if b.better(c.personID, a.personID) && c.personID != NoPerson {
+		a.personID = c.personID
+	}
+	if a.customerRef == "" {
+		a.customerRef = c.customerRef
+	}
+	if a.told.Failed == "" {
+		a.told.Failed = c.told.Failed
+	}
+	a.told.Succeeded = a.told.Succeeded || c.told.Succeeded
+	a.told.Disputed = a.told.Disputed || c.told.Disputed
+	a.told.Refunded = max(a.told.Refunded, c.told.Refunded)
+	a.dirty, c.dirty, c.mergedInto = true, true, a.id
+	return a, nil
+}
+
+// otherHalf finds the charge of an invoice or the invoice of a charge by customer,
+// amount and time. known is the payment that the fact's own ids name, nil for none; one
+// that has both halves already looks for no other.
+func (b *batch) otherHalf(ctx context.Context, connection string, f *bellhop.PaymentFact, known *payRow) (*payRow, error) {
+	if known != nil && (known.hasInvoice || f.Type == bellhop.FactInvoice && known.hasMoney) {
+		return nil, nil
+	}
+	if f.CustomerRef == "" || f.Status != bellhop.FactSucceeded || f.Amount == 0 ||
+		(f.Type != bellhop.FactMoney && f.Type != bellhop.FactInvoice) {
+		return nil, nil
+	}
+	var ids []string
+	rows, err := b.t.query(ctx, `SELECT id FROM bellhop.payments WHERE customer_ref = $1 AND amount = $2
+		AND connection = $3 AND has_money <> has_invoice AND customer_ref <> '' AND merged_into IS NULL ORDER BY id`,
+		f.CustomerRef, f.Amount, connection)
+	if err != nil {
+		return nil, err
+	}
+	if err := each(rows, func(r *sql.Rows) error {
+		var id string
+		err := r.Scan(&id)
+		ids = append(ids, id)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if err := b.loadPayments(ctx, ids); err != nil {
+		return nil, err
+	}
+	for _, p := range sorted(b.pays) {
+		if p != known && p.connection == connection && p.customerRef == f.CustomerRef && p.mergedInto == "" &&
+			p.fold.Payment.Amount == f.Amount && p.fold.Payment.Currency == f.Currency && !p.paidAt.IsZero() &&
+			p.paidAt.Sub(f.At).Abs() <= halfWindow && halves(p, f) {
+			return p, nil
+		}
+	}
+	return nil, nil
+}
+
+func halves(p *payRow, f *bellhop.PaymentFact) bool {
+	if f.Type == bellhop.FactInvoice {
+		return p.hasMoney && !p.hasInvoice
+	}
+	return p.hasInvoice && !p.hasMoney
+}
+
+// tellPayment makes the changes that the world has not been told of. Success waits for
+// a person with an e-mail, because a payment that cannot be put to anybody helps no
+// CRM; see UntoldPayments for those whose e-mail never comes.
+func (b *batch) tellPayment(ctx context.Context, i int, p *payRow) error {
+	pay := p.fold.Payment
+	pay.ID, pay.Connection, pay.PersonID = p.id, p.connection, p.personID
+	person := b.persons[p.personID]
+	if person == nil && p.personID != NoPerson {
+		if err := b.loadPerson(ctx, p.personID); err != nil {
+			return err
+		}
+		person = b.persons[p.personID]
+	}
+	known := person != nil && person.Email != ""
+	if known {
+		b.out[i].PersonID = p.personID
+	}
+	add := func(k bellhop.Kind, key string, fill func(*bellhop.Change)) {
+		c := bellhop.Change{Kind: k, Key: p.id + ":" + key, Payment: &pay}
+		if fill != nil {
+			fill(&c)
+		}
+		b.changes[i] = append(b.changes[i], c)
+	}
+	paid := pay.Status != bellhop.PaymentPending && pay.Status != bellhop.PaymentFailed
+	if paid && known && !p.told.Succeeded {
+		p.told.Succeeded = true
+		add(bellhop.KindPaymentSucceeded, "succeeded", nil)
+	}
+	if !known {
+		return nil
+	}
+	if pay.Status == bellhop.PaymentFailed && p.told.Failed == "" {
+		p.told.Failed = pick(p.fold.Failure, "failed")
+		add(bellhop.KindPaymentFailed, "failed", func(c *bellhop.Change) { c.Detail = p.fold.Failure })
+	}
+	if delta := pay.AmountRefunded - p.told.Refunded; delta > 0 && pay.Amount > 0 && paid {
+		p.told.Refunded = pay.AmountRefunded
+		add(bellhop.KindPaymentRefunded, fmt.Sprintf("refunded:%d", pay.AmountRefunded),
+			func(c *bellhop.Change) { c.RefundDelta = delta })
+	}
+	if pay.Status == bellhop.PaymentDisputed && !p.told.Disputed {
+		p.told.Disputed = true
+		add(bellhop.KindPaymentDisputed, "disputed", func(c *bellhop.Change) { c.Detail = p.fold.Dispute })
+	}
+	return nil
+}
+
+func pick(first, second string) string {
+	if first != "" {
+		return first
+	}
+	return second
+}
+
+func (b *batch) loadPerson(ctx context.Context, id string) error {
+	p, err := scanPerson(b.t.queryRow(ctx, "SELECT id, email, user_id, name, phone, created_at FROM bellhop.persons WHERE id = $1", id))
+	if err != nil {
+		return err
+	}
+	b.persons[id] = &personRow{Person: p}
+	return nil
+}
+
+func (b *batch) writePayments(ctx context.Context) error {
+	var rows [][]any
+	for _, p := range sorted(b.pays) {
+		if !p.dirty {
+			continue
+		}
+		t, err := json.Marshal(p.told)
+		if err != nil {
+			return err
+		}
+		pay := p.fold.Payment
+		rows = append(rows, []any{p.id, p.connection, p.personID, string(pay.Status), pay.Amount, pay.AmountRefunded,
+			pay.Currency, p.customerRef, p.paidAt, string(p.fold.State), string(t), p.hasMoney, p.hasInvoice,
+			nul(p.mergedInto), p.createdAt, b.t.now})
+	}
+	err := b.t.insertRows(ctx, "INSERT INTO bellhop.payments ("+paymentColumns+", updated_at)",
+		`ON CONFLICT (id) DO UPDATE SET person_id = excluded.person_id, status = excluded.status, amount = excluded.amount,
+		 amount_refunded = excluded.amount_refunded, currency = excluded.currency, customer_ref = excluded.customer_ref,
+		 paid_at = excluded.paid_at, state = excluded.state, told = excluded.told, has_money = excluded.has_money,
+		 has_invoice = excluded.has_invoice, merged_into = excluded.merged_into, updated_at = excluded.updated_at`, rows, nil)
+	if err != nil || len(b.newRefs) == 0 {
+		return err
+	}
+	slices.Sort(b.newRefs)
+	b.newRefs = slices.Compact(b.newRefs)
+	refs := make([][]any, len(b.newRefs))
+	for n, ref := range b.newRefs {
+		refs[n] = []any{ref, b.refs[ref]}
+	}
+	got := 0
+	err = b.t.insertRows(ctx, "INSERT INTO bellhop.payment_refs (ref, payment_id)",
+		"ON CONFLICT (ref) DO NOTHING RETURNING ref", refs, func(r *sql.Rows) error {
+			got++
+			var ref string
+			return r.Scan(&ref)
+		})
+	if err == nil && got != len(refs) {
+		return errRaced
+	}
+	return err
+}

@@ -1,0 +1,123 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+
+	"bellhop"
+)
+
+// CreateConversation stores a new conversation.
+func (db *DB) CreateConversation(ctx context.Context, owner bellhop.Owner) (bellhop.Conversation, error) {
+	c := bellhop.Conversation{ID: NewID(), Owner: owner, Status: bellhop.ConversationOpen}
+	err := db.tx(ctx, func(t *Tx) error {
+		c.CreatedAt = t.now
+		_, err := t.exec(ctx, `INSERT INTO bellhop.conversations (id, visitor_id, user_id, status, created_at, updated_at)
+			VALUES ($1, $2, $3, 'open', $4, $4)`, c.ID, nul(owner.VisitorID), nul(owner.UserID), t.now)
+		return err
+	})
+	return c, err
+}
+
+// ConversationState is a conversation with what it has told so far.
+type ConversationState struct {
+	bellhop.Conversation
+	Fields bellhop.LeadFields
+	IsLead bool
+}
+
+// Conversation returns a conversation of its owner; CodeNotFound for everybody else's.
+func (db *DB) Conversation(ctx context.Context, id string, owner bellhop.Owner) (ConversationState, error) {
+	c, err := db.conversation(ctx, id)
+	if err == nil && (owner.IsZero() || c.Owner != owner) {
+		return ConversationState{}, notFound("conversation")
+	}
+	return c, err
+}
+
+// ConversationForOperator returns any conversation.
+func (db *DB) ConversationForOperator(ctx context.Context, id string) (ConversationState, error) {
+	return db.conversation(ctx, id)
+}
+
+func (db *DB) conversation(ctx context.Context, id string) (ConversationState, error) {
+	var c ConversationState
+	var fields []byte
+	err := db.queryRow(ctx, `SELECT id, visitor_id, user_id, person_id, status, fields, is_lead, created_at
+		FROM bellhop.conversations WHERE id = $1`, id).Scan(&c.ID, strDest{&c.Owner.VisitorID}, strDest{&c.Owner.UserID},
+		strDest{&c.PersonID}, &c.Status, &fields, &c.IsLead, timeDest{&c.CreatedAt})
+	if errIsNoRows(err) {
+		return c, notFound("conversation")
+	}
+	if err != nil {
+		return c, err
+	}
+	return c, json.Unmarshal(fields, &c.Fields)
+}
+
+// StoredMessage is a message with the event that brought it and, for a customer's, the
+// decision.
+type StoredMessage struct {
+	bellhop.Message
+	EventID       string
+	CorrelationID string
+	Decision      *bellhop.Decision
+}
+
+// Messages returns the newest messages of a conversation, oldest first.
+func (db *DB) Messages(ctx context.Context, conversationID string, limit int) ([]StoredMessage, error) {
+	return db.messages(ctx, `WHERE m.conversation_id = $1 ORDER BY m.id DESC LIMIT $2`, conversationID, min(max(limit, 1), 1000))
+}
+
+// Turn returns the messages that one event brought: the customer's and the reply.
+func (db *DB) Turn(ctx context.Context, conversationID, eventID string) ([]StoredMessage, error) {
+	return db.messages(ctx, "WHERE m.conversation_id = $1 AND m.event_id = $2 ORDER BY m.id DESC", conversationID, eventID)
+}
+
+// TurnByClientID returns the turn of a client's message id, nothing when it never came.
+func (db *DB) TurnByClientID(ctx context.Context, conversationID, clientID string) ([]StoredMessage, error) {
+	d := digest(ChatSource(conversationID), clientID)
+	var event string
+	err := db.queryRow(ctx, "SELECT event_id FROM bellhop.event_keys WHERE digest = $1", d[:]).Scan(&event)
+	if errIsNoRows(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return db.Turn(ctx, conversationID, event)
+}
+
+// ChatSource is the source of a conversation's events: a client's message id is unique
+// within its conversation.
+func ChatSource(conversationID string) string { return "chat:" + conversationID }
+
+func (db *DB) messages(ctx context.Context, where string, args ...any) ([]StoredMessage, error) {
+	rows, err := db.query(ctx, `SELECT m.id, m.conversation_id, m.event_id, m.client_id, m.role, m.text, m.decision,
+		m.created_at, e.correlation_id FROM bellhop.messages m LEFT JOIN bellhop.events e ON e.id = m.event_id `+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	var out []StoredMessage
+	err = each(rows, func(r *sql.Rows) error {
+		var m StoredMessage
+		var decision []byte
+		if err := r.Scan(&m.ID, &m.ConversationID, strDest{&m.EventID}, &m.ClientID, &m.Role, &m.Text, &decision,
+			timeDest{&m.CreatedAt}, strDest{&m.CorrelationID}); err != nil {
+			return err
+		}
+		if len(decision) > 0 {
+			m.Decision = &bellhop.Decision{}
+			if err := json.Unmarshal(decision, m.Decision); err != nil {
+				return err
+			}
+		}
+		out = append(out, m)
+		return nil
+	})
+	for i, j := 0, len(out)-1; i < j; i, j = i+1, j-1 {
+		out[i], out[j] = out[j], out[i]
+	}
+	return out, err
+}

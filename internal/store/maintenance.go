@@ -1,0 +1,194 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/base64"
+	"time"
+
+	"bellhop"
+)
+
+// SigningSecret returns the secret that visitor tokens and links are signed with, the
+// same on every node; it is made when it is asked for first.
+func (db *DB) SigningSecret(ctx context.Context) ([]byte, error) {
+	fresh := make([]byte, 32)
+	if _, err := rand.Read(fresh); err != nil {
+		return nil, err
+	}
+	var stored string
+	err := db.tx(ctx, func(t *Tx) error {
+		if _, err := t.exec(ctx, `INSERT INTO bellhop.settings (name, value, created_at) VALUES ('signing_secret', $1, $2)
+			ON CONFLICT (name) DO NOTHING`, base64.StdEncoding.EncodeToString(fresh), t.now); err != nil {
+			return err
+		}
+		return t.queryRow(ctx, "SELECT value FROM bellhop.settings WHERE name = 'signing_secret'").Scan(&stored)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return base64.StdEncoding.DecodeString(stored)
+}
+
+// Heartbeat says that a node lives.
+func (db *DB) Heartbeat(ctx context.Context, node string) error {
+	return db.tx(ctx, func(t *Tx) error {
+		_, err := t.exec(ctx, `INSERT INTO bellhop.nodes (id, started_at, heartbeat_at) VALUES ($1, $2, $2)
+			ON CONFLICT (id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at`, node, t.now)
+		return err
+	})
+}
+
+// TakeOver finds nodes that have not lived for so long, gives their running steps and
+// jobs back, and forgets them. all takes over from every node but this one: on SQLite
+// the process that holds the file's lock is the only one there can be. It returns the
+// number of nodes that were taken over from.
+func (db *DB) TakeOver(ctx context.Context, self string, silence time.Duration, all bool) (int, error) {
+	taken := 0
+	err := db.changeSteps(ctx, func(t *Tx, ch *changed) error {
+		taken = 0
+		before := t.now.Add(-silence)
+		if all {
+			before = t.now.Add(time.Hour)
+		}
+		rows, err := t.query(ctx, "DELETE FROM bellhop.nodes WHERE id <> $1 AND heartbeat_at < $2 RETURNING id", self, before)
+		if err != nil {
+			return err
+		}
+		var dead []string
+		if err := each(rows, func(r *sql.Rows) error {
+			var id string
+			err := r.Scan(&id)
+			dead = append(dead, id)
+			return err
+		}); err != nil {
+			return err
+		}
+		taken = len(dead)
+		for _, node := range dead {
+			due, err := orphanSteps(ctx, t, node)
+			if err != nil {
+				return err
+			}
+			ch.due = append(ch.due, due...)
+			if err := t.orphanJobs(ctx, node); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return taken, err
+}
+
+// orphanSteps turns the running steps of a dead node into unknown ones: their calls may
+// have happened.
+func orphanSteps(ctx context.Context, t *Tx, node string) ([]dueLane, error) {
+	rows, err := t.query(ctx, `UPDATE bellhop.steps SET state = 'unknown', error_class = 'unknown_outcome',
+		error = 'the process that made the call died before it knew the outcome', lease_until = NULL, due_at = $2,
+		updated_at = $2, version = version + 1 WHERE state = 'running' AND node = $1 RETURNING connection, person_id`,
+		node, t.now)
+	if err != nil {
+		return nil, err
+	}
+	var due []dueLane
+	err = each(rows, func(r *sql.Rows) error {
+		var d dueLane
+		err := r.Scan(&d.connection, &d.person)
+		due = append(due, d)
+		return err
+	})
+	return due, err
+}
+
+// orphanJobs makes the running jobs of a dead node available again, sooner than River's
+// own rescue would. dialect: attempted_by is an array on Postgres and JSON on SQLite.
+func (t *Tx) orphanJobs(ctx context.Context, node string) error {
+	last := "attempted_by[array_upper(attempted_by, 1)]"
+	if t.db.kind == SQLite {
+		last = "json_extract(attempted_by, '$[#-1]')"
+	}
+	text := "UPDATE bellhop.river_job SET state = 'available', scheduled_at = $2 WHERE state = 'running' AND " + last + " = $1"
+	var at any = t.now
+	if t.db.kind == SQLite {
+		// River's own form of a time; the JSON path's $ must not be taken for a placeholder.
+		at = t.now.Format("2006-01-02 15:04:05.000")
+		text = "UPDATE river_job SET state = 'available', scheduled_at = ?2 WHERE state = 'running' AND " + last + " = ?1"
+		_, err := t.tx.ExecContext(ctx, text, node, at)
+		return err
+	}
+	_, err := t.exec(ctx, text, node, at)
+	return err
+}
+
+// RequeueDue makes jobs for lanes whose head has been due for so long that its job must
+// have been lost, and for steps that run under a lease that has ended. The step row is
+// the truth; this is what makes it so. It returns how many lanes it found.
+func (db *DB) RequeueDue(ctx context.Context, overdue time.Duration, limit int) (int, error) {
+	n := 0
+	err := db.changeSteps(ctx, func(t *Tx, ch *changed) error {
+		rows, err := t.query(ctx, `SELECT connection, person_id FROM bellhop.steps WHERE
+			(state IN ('ready', 'retrying', 'unknown') AND due_at < $1) OR (state = 'running' AND lease_until < $2)
+			ORDER BY id LIMIT $3`, t.now.Add(-overdue), t.now, limit)
+		if err != nil {
+			return err
+		}
+		err = each(rows, func(r *sql.Rows) error {
+			var d dueLane
+			err := r.Scan(&d.connection, &d.person)
+			ch.due = append(ch.due, d)
+			return err
+		})
+		n = len(ch.due)
+		return err
+	})
+	return n, err
+}
+
+// QueueDepth returns the number of jobs that wait to be worked or are being worked.
+func (db *DB) QueueDepth(ctx context.Context) (int, error) {
+	n := 0
+	err := db.queryRow(ctx, "SELECT count(*) FROM bellhop.river_job WHERE state IN ('available', 'running')").Scan(&n)
+	return n, err
+}
+
+// UntoldPayment is money that came in and that nobody could be told of, because no event
+// named an e-mail.
+type UntoldPayment struct {
+	bellhop.Payment
+	PaidAt time.Time
+}
+
+// UntoldPayments returns paid payments whose person has no e-mail and that have waited
+// since before a time.
+func (db *DB) UntoldPayments(ctx context.Context, before time.Time, limit int) ([]UntoldPayment, error) {
+	rows, err := db.query(ctx, `SELECT y.id, y.connection, y.person_id, y.status, y.amount, y.amount_refunded, y.currency,
+		y.paid_at FROM bellhop.payments y LEFT JOIN bellhop.persons p ON p.id = y.person_id
+		WHERE y.told = '{}' AND y.status NOT IN ('pending', 'failed') AND y.merged_into IS NULL AND y.created_at < $1
+		AND p.email IS NULL ORDER BY y.id LIMIT $2`, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	var out []UntoldPayment
+	err = each(rows, func(r *sql.Rows) error {
+		var p UntoldPayment
+		err := r.Scan(&p.ID, &p.Connection, &p.PersonID, &p.Status, &p.Amount, &p.AmountRefunded, &p.Currency,
+			timeDest{&p.PaidAt})
+		out = append(out, p)
+		return err
+	})
+	return out, err
+}
+
+// HandOverPayment gives a payment that names nobody to a person, once.
+func (db *DB) HandOverPayment(ctx context.Context, paymentID string, task bellhop.SupportRequest) error {
+	return db.tx(ctx, func(t *Tx) error {
+		n, err := t.exec(ctx, `UPDATE bellhop.payments SET told = '{"succeeded":true}', updated_at = $2
+			WHERE id = $1 AND told = '{}'`, paymentID, t.now)
+		if err != nil || n == 0 {
+			return err
+		}
+		task.ID = NewID()
+		return insertSupport(ctx, t, []bellhop.SupportRequest{task})
+	})
+}

@@ -1,0 +1,183 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/rivermigrate"
+
+	"bellhop/internal/store/migrations"
+)
+
+// schemaLock is the advisory lock under which Postgres migrates, taken per transaction
+// so that it also holds behind a pooler.
+const schemaLock = 0x62656c6c686f70 // "bellhop"
+
+// Migrate brings the database to this program's schema. It refuses a schema that is
+// newer than the program. Several processes may call it at once.
+func (db *DB) Migrate(ctx context.Context) error {
+	unlock, err := db.migrationLock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if db.kind == Postgres {
+		if _, err := db.w.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS bellhop"); err != nil {
+			return fmt.Errorf("migrate: %w", err)
+		}
+	}
+	p, err := db.provider()
+	if err != nil {
+		return err
+	}
+	if err := refuseNewer(ctx, p); err != nil {
+		return err
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if err := db.migrateRiver(ctx); err != nil {
+		return err
+	}
+	return db.EnsurePartitions(ctx)
+}
+
+// SchemaCurrent returns an error that tells what to do when the database has not been
+// migrated to this program's schema.
+func (db *DB) SchemaCurrent(ctx context.Context) error {
+	p, err := db.provider()
+	if err != nil {
+		return err
+	}
+	if err := refuseNewer(ctx, p); err != nil {
+		return err
+	}
+	pending, err := p.HasPending(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if pending {
+		return errors.New("the database's schema is older than this program: run bellhop migrate")
+	}
+	return nil
+}
+
+func (db *DB) provider() (*goose.Provider, error) {
+	sub, err := fs.Sub(migrations.FS, string(db.kind))
+	if err != nil {
+		return nil, err
+	}
+	dialect, table := database.DialectPostgres, "bellhop.schema_migrations"
+	if db.kind == SQLite {
+		dialect, table = database.DialectSQLite3, "schema_migrations"
+	}
+	st, err := database.NewStore(dialect, table)
+	if err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	p, err := goose.NewProvider("", db.w, sub, goose.WithStore(st), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	return p, nil
+}
+
+func refuseNewer(ctx context.Context, p *goose.Provider) error {
+	current, target, err := p.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if current > target {
+		return fmt.Errorf("the database has schema %d and this program knows only %d: install the newer bellhop; "+
+			"nothing was changed", current, target)
+	}
+	return nil
+}
+
+// migrateRiver brings River's tables to the version of the River that is linked in.
+func (db *DB) migrateRiver(ctx context.Context) error {
+	var err error
+	if db.kind == Postgres {
+		err = riverUp(ctx, riverdatabasesql.New(db.w), "bellhop")
+	} else {
+		err = riverUp(ctx, riversqlite.New(db.w), "")
+	}
+	if err != nil {
+		return fmt.Errorf("migrate: job engine: %w", err)
+	}
+	return nil
+}
+
+func riverUp(ctx context.Context, d riverdriver.Driver[*sql.Tx], schema string) error {
+	m, err := rivermigrate.New(d, &rivermigrate.Config{Schema: schema})
+	if err != nil {
+		return err
+	}
+	_, err = m.Migrate(ctx, rivermigrate.DirectionUp, nil)
+	return err
+}
+
+// migrationLock waits for other migrating processes. On Postgres it holds an advisory
+// lock in an open transaction on a connection of its own; on SQLite the writer's
+// transactions and goose's own table keep two migrations from mixing, and a server has
+// taken the file's lock before.
+func (db *DB) migrationLock(ctx context.Context) (func(), error) {
+	if db.kind == SQLite {
+		return func() {}, nil
+	}
+	tx, err := db.w.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(schemaLock)); err != nil {
+		tx.Rollback() //nolint:errcheck // the first error counts
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	return func() { tx.Rollback() }, nil //nolint:errcheck // it held only a lock
+}
+
+// partitioned lists the tables that Postgres keeps by month.
+func partitioned() []string { return []string{"events", "messages", "attempts"} }
+
+// EnsurePartitions makes the partitions of this month and the next two. Rows of a month
+// without one would land in the default partition, which loses nothing and only costs
+// retention its cheap DROP. dialect: SQLite has no partitions.
+func (db *DB) EnsurePartitions(ctx context.Context) error {
+	if db.kind != Postgres {
+		return nil
+	}
+	month := monthOf(db.clock.Now())
+	for range 3 {
+		next := month.AddDate(0, 1, 0)
+		for _, table := range partitioned() {
+			q := fmt.Sprintf("CREATE TABLE IF NOT EXISTS bellhop.%s_%s PARTITION OF bellhop.%s FOR VALUES FROM ('%s') TO ('%s')",
+				table, month.Format("2006_01"), table, idFloor(month), idFloor(next))
+			if _, err := db.w.ExecContext(ctx, q); err != nil && !strings.Contains(err.Error(), "42P17") &&
+				!strings.Contains(err.Error(), "23514") {
+				return fmt.Errorf("partitions: %w", err)
+			}
+		}
+		month = next
+	}
+	return nil
+}
+
+func monthOf(t time.Time) time.Time {
+	return time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
+}
+
+// idFloor returns the smallest UUIDv7 of an instant.
+func idFloor(t time.Time) string {
+	ms := uint64(t.UnixMilli())
+	return fmt.Sprintf("%08x-%04x-7000-8000-000000000000", ms>>16, ms&0xffff)
+}

@@ -1,0 +1,447 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"bellhop"
+)
+
+// Outcome is what became of one step: the move to record, and everything that changes
+// with it in the same transaction.
+type Outcome struct {
+	Step    bellhop.Step // as it was taken; Version guards the write
+	State   bellhop.StepState
+	DueAt   time.Time
+	Class   bellhop.ErrorClass
+	Error   string
+	Result  []byte            // JSON, for done
+	Refs    map[string]string // vendor ids to keep
+	RefsURL string
+	DoneBy  string
+	Attempt *bellhop.Attempt // nil when nothing was tried
+	// Incident is the cause the step is held up by: joined when it is open, else
+	// opened. Required for parked.
+	Incident *Cause
+	// JoinIncident is the open incident that a step which was not tried joins; Incident is
+	// used only if that one has closed in between.
+	JoinIncident string
+	// Task is the support request that a manual step is given; joined by DedupKey. For
+	// a step held by an incident with a task of its own it may be nil.
+	Task     *bellhop.SupportRequest
+	DedupKey string
+	// Park opens the connection's circuit with the incident; ProbeAt is when to look
+	// whether the vendor is back.
+	Park    bool
+	ProbeAt time.Time
+}
+
+// Cause names an incident.
+type Cause struct {
+	Connection string
+	Class      bellhop.ErrorClass
+	Detail     string
+}
+
+// Recorded is the answer to one Outcome.
+type Recorded struct {
+	// Stale is set when the step was changed by somebody else since it was taken: what
+	// was learned is in the attempt, the step was left alone.
+	Stale bool
+	// Next is the step of the lane that became due by this. The caller takes it at once,
+	// or calls EnqueueLanes for it.
+	Next *DueStep
+	// OpenedIncident is the incident's id when this outcome opened it.
+	OpenedIncident string
+}
+
+// Opening is what the engine plans when an incident is new: its task and its alerts.
+type Opening struct {
+	Task  *bellhop.SupportRequest
+	Steps []bellhop.PlannedStep
+}
+
+// IncidentPlans are the pure functions that plan for incidents, inside the transaction
+// in which they open or close.
+type IncidentPlans struct {
+	Opened func(inc bellhop.Incident, first bellhop.Step) Opening
+	Closed func(inc bellhop.Incident) Opening
+}
+
+// Recorder records outcomes in grouped commits.
+type Recorder struct {
+	db    *DB
+	plans IncidentPlans
+	g     *group[Outcome, Recorded]
+}
+
+// NewRecorder starts the committers; Close stops them.
+func NewRecorder(db *DB, plans IncidentPlans) *Recorder {
+	db.plans = plans
+	r := &Recorder{db: db, plans: plans}
+	committers := 1
+	if db.kind == Postgres {
+		committers = 2
+	}
+	r.g = newGroup(committers, 128, r.commit)
+	return r
+}
+
+// Record returns after the commit.
+func (r *Recorder) Record(ctx context.Context, o Outcome) (Recorded, error) { return r.g.do(ctx, o) }
+
+// Close waits for what is being committed.
+func (r *Recorder) Close() { r.g.close() }
+
+func (r *Recorder) commit(ctx context.Context, items []Outcome) ([]Recorded, error) {
+	var b *recording
+	err := r.db.tx(ctx, func(t *Tx) error {
+		b = &recording{t: t, items: items, out: make([]Recorded, len(items)), plans: r.plans}
+		return b.run(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if r.db.queue != nil && len(b.jobs) > 0 {
+		r.db.queue.Committed(b.jobs)
+	}
+	r.db.wakeSteps(b.touched)
+	return b.out, nil
+}
+
+// recording is one group of outcomes on its way through one transaction.
+type recording struct {
+	t       *Tx
+	items   []Outcome
+	out     []Recorded
+	plans   IncidentPlans
+	later   map[laterKey][]string // persons whose lanes are due again
+	left    map[laneKey]int
+	held    map[string]bool // incidents that lost a step
+	tasks   map[string]bool // tasks that lost a step
+	touched []bellhop.Step
+	jobs    []Job
+}
+
+func (b *recording) run(ctx context.Context) error {
+	b.left, b.later = map[laneKey]int{}, map[laterKey][]string{}
+	b.held, b.tasks = map[string]bool{}, map[string]bool{}
+	order := make([]int, len(b.items))
+	for i := range order {
+		order[i] = i
+	}
+	// One order for all nodes: two groups that touch the same steps cannot deadlock.
+	slices.SortFunc(order, func(x, y int) int { return strings.Compare(b.items[x].Step.ID, b.items[y].Step.ID) })
+	for _, i := range order {
+		if err := b.recordOne(ctx, i); err != nil {
+			return err
+		}
+	}
+	if err := b.insertAttempts(ctx); err != nil {
+		return err
+	}
+	if err := b.insertRefs(ctx); err != nil {
+		return err
+	}
+	if err := b.leaveLanes(ctx); err != nil {
+		return err
+	}
+	jobs, err := settle(ctx, b.t, b.plans, b.held, b.tasks)
+	if err != nil {
+		return err
+	}
+	b.jobs = append(b.jobs, jobs...)
+	return b.enqueueLater(ctx)
+}
+
+// laterKey groups lanes that are due again at about the same time into one job.
+type laterKey struct {
+	connection string
+	at         time.Time
+}
+
+// laterGrain is how far apart retries may be and still share a job.
+const laterGrain = 100 * time.Millisecond
+
+func (b *recording) enqueueLater(ctx context.Context) error {
+	if len(b.later) == 0 || b.t.db.queue == nil {
+		return nil
+	}
+	var jobs []Job
+	for k, persons := range b.later {
+		for chunk := range slices.Chunk(persons, lanesPerJob) {
+			jobs = append(jobs, Job{Connection: k.connection, Persons: chunk, At: k.at})
+		}
+	}
+	b.jobs = append(b.jobs, jobs...)
+	return b.t.db.queue.Enqueue(ctx, b.t.tx, jobs)
+}
+
+func (b *recording) recordOne(ctx context.Context, i int) error {
+	o := &b.items[i]
+	// The step's row first: a stale outcome must not open an incident.
+	n, err := b.t.exec(ctx, "UPDATE bellhop.steps SET version = version + 1 WHERE id = $1 AND version = $2 AND "+
+		"state NOT IN ('done', 'dropped')", o.Step.ID, o.Step.Version)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		b.out[i].Stale = true
+		return nil
+	}
+	incident, task := o.Step.IncidentID, o.Step.TaskID
+	if o.Incident != nil {
+		if incident, task, err = b.joinIncident(ctx, i); err != nil {
+			return err
+		}
+	}
+	if o.Task != nil {
+		if task, err = joinTask(ctx, b.t, *o.Task, o.DedupKey); err != nil {
+			return err
+		}
+	}
+	attempts := o.Step.Attempts
+	if o.Attempt != nil {
+		attempts++
+	}
+	first := o.Step.FirstAttemptAt
+	if first.IsZero() && o.Attempt != nil {
+		first = o.Attempt.StartedAt
+	}
+	due := o.DueAt
+	if due.IsZero() {
+		due = b.t.now
+	}
+	_, err = b.t.exec(ctx, `UPDATE bellhop.steps SET state = $2, due_at = $3, error_class = $4, error = $5, result = $6,
+		done_by = $7, incident_id = $8, task_id = $9, attempts = $10, first_attempt_at = $11, lease_until = NULL,
+		updated_at = $12 WHERE id = $1`, o.Step.ID, string(o.State), due, string(o.Class), o.Error, nulBytes(o.Result),
+		o.DoneBy, nul(incident), nul(task), attempts, first, b.t.now)
+	if err != nil {
+		return err
+	}
+	b.touched = append(b.touched, o.Step)
+	if o.State.Final() {
+		b.held[incident], b.tasks[task] = true, true
+	}
+	if !o.State.HoldsLane() {
+		b.left[laneKey{o.Step.PersonID, o.Step.Connection}]--
+	}
+	if o.State == bellhop.StepRetrying || o.State == bellhop.StepUnknown || o.State == bellhop.StepReady {
+		k := laterKey{o.Step.Connection, due.Add(laterGrain - 1).Truncate(laterGrain)}
+		b.later[k] = append(b.later[k], o.Step.PersonID)
+	}
+	return nil
+}
+
+// nulBytes passes JSON as text, which both databases take; empty is NULL.
+func nulBytes(v []byte) any {
+	if len(v) == 0 {
+		return nil
+	}
+	return string(v)
+}
+
+func (b *recording) insertAttempts(ctx context.Context) error {
+	var rows [][]any
+	for i := range b.items {
+		if a := b.items[i].Attempt; a != nil {
+			rows = append(rows, []any{NewID(), a.StepID, b.items[i].Step.PersonID, a.Number, a.Node, a.StartedAt,
+				a.Duration.Microseconds(), string(a.Class), a.Status, a.VendorRequestID, a.Error})
+		}
+	}
+	return b.t.insertRows(ctx, `INSERT INTO bellhop.attempts (id, step_id, person_id, number, node, started_at,
+		duration_us, class, status, vendor_request_id, error)`, "", rows, nil)
+}
+
+// insertRefs keeps the vendor's ids: a contact belongs to the person, a ticket to the
+// request it was made for.
+func (b *recording) insertRefs(ctx context.Context) error {
+	vals := map[string][]any{}
+	for i := range b.items {
+		o := &b.items[i]
+		if b.out[i].Stale {
+			continue
+		}
+		subject := o.Step.RequestID
+		if subject == "" || o.Step.Kind == string(bellhop.ActionUpsertContact) {
+			subject = o.Step.PersonID
+		}
+		for name, v := range o.Refs {
+			k := strings.Join([]string{o.Step.PersonID, o.Step.Connection, subject, name}, "\x00")
+			vals[k] = []any{o.Step.PersonID, o.Step.Connection, subject, name, v, o.RefsURL, b.t.now}
+		}
+	}
+	return b.t.insertRows(ctx, `INSERT INTO bellhop.external_refs (person_id, connection, subject_id, name, value, url,
+		updated_at)`, `ON CONFLICT (person_id, connection, subject_id, name) DO UPDATE SET value = excluded.value,
+		url = excluded.url, updated_at = excluded.updated_at`, sorted(vals), nil)
+}
+
+// leaveLanes lets the next step of every left lane go.
+func (b *recording) leaveLanes(ctx context.Context) error {
+	if len(b.left) == 0 {
+		return nil
+	}
+	open, err := moveLanes(ctx, b.t, b.left)
+	if err != nil {
+		return err
+	}
+	var lanes []laneKey
+	for k, n := range open {
+		if n > 0 {
+			lanes = append(lanes, k)
+		}
+	}
+	due, err := promote(ctx, b.t, lanes)
+	if err != nil {
+		return err
+	}
+	next := map[laneKey]*DueStep{}
+	for n := range due {
+		next[laneKey{due[n].PersonID, due[n].Connection}] = &due[n]
+	}
+	for i := range b.items {
+		s := &b.items[i].Step
+		k := laneKey{s.PersonID, s.Connection}
+		b.out[i].Next = next[k]
+		next[k] = nil // one worker takes it
+	}
+	return nil
+}
+
+// EnqueueLanes makes jobs for lanes that a worker was told about by Recorded.Next and
+// did not take itself.
+func (db *DB) EnqueueLanes(ctx context.Context, connection string, persons []string) error {
+	return db.changeSteps(ctx, func(_ *Tx, c *changed) error {
+		for _, p := range persons {
+			c.due = append(c.due, dueLane{connection, p})
+		}
+		return nil
+	})
+}
+
+// changed is what a transaction outside the recorder did to steps.
+type changed struct {
+	due     []dueLane
+	touched []bellhop.Step
+	jobs    []Job
+}
+
+// changeSteps runs a transaction that changes steps outside the recorder: it enqueues
+// the lanes that became due and, after the commit, wakes who waits.
+func (db *DB) changeSteps(ctx context.Context, fn func(*Tx, *changed) error) error {
+	var c changed
+	err := db.tx(ctx, func(t *Tx) error {
+		c = changed{}
+		if err := fn(t, &c); err != nil {
+			return err
+		}
+		jobs, err := enqueue(ctx, t, c.due)
+		c.jobs = append(c.jobs, jobs...)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if db.queue != nil && len(c.jobs) > 0 {
+		db.queue.Committed(c.jobs)
+	}
+	db.wakeSteps(c.touched)
+	return nil
+}
+
+// wakeSteps tells those who watch the conversations that the steps serve.
+func (db *DB) wakeSteps(steps []bellhop.Step) {
+	topics := []string{AnyStep}
+	for _, s := range steps {
+		if s.RequestID != "" {
+			topics = append(topics, RequestTopic(s.RequestID))
+		}
+	}
+	db.hub.Wake(topics...)
+}
+
+// RequestTopic is the topic of one customer request.
+func RequestTopic(id string) string { return "request:" + id }
+
+// ErrNoIncident is returned when an incident is not open.
+var ErrNoIncident = errors.New("the incident is not open")
+
+// joinIncident adds the outcome's step to the open incident of its cause, opening it
+// with its task and alerts when there is none.
+func (b *recording) joinIncident(ctx context.Context, i int) (incident, task string, err error) {
+	o := &b.items[i]
+	c := o.Incident
+	if o.JoinIncident != "" {
+		err = b.t.queryRow(ctx, `UPDATE bellhop.incidents SET steps = steps + 1, updated_at = $2
+			WHERE id = $1 AND closed_at IS NULL RETURNING id, task_id`, o.JoinIncident, b.t.now).
+			Scan(&incident, strDest{&task})
+		if !errIsNoRows(err) {
+			return incident, task, err
+		}
+	}
+	add := 1
+	if o.Step.IncidentID != "" {
+		add = 0 // the step was counted when it joined first
+	}
+	id := NewID()
+	err = b.t.queryRow(ctx, `INSERT INTO bellhop.incidents (id, connection, class, detail, steps, opened_at, updated_at)
+		VALUES ($1, $2, $3, $4, 1, $5, $5) ON CONFLICT (connection, class) WHERE closed_at IS NULL
+		DO UPDATE SET steps = bellhop.incidents.steps + $6, updated_at = excluded.updated_at RETURNING id, task_id`,
+		id, c.Connection, string(c.Class), c.Detail, b.t.now, add).Scan(&incident, strDest{&task})
+	if err != nil {
+		return "", "", err
+	}
+	if incident == id {
+		b.out[i].OpenedIncident = id
+		inc := bellhop.Incident{ID: id, Connection: c.Connection, Class: c.Class, Detail: c.Detail, Steps: 1,
+			OpenedAt: b.t.now, UpdatedAt: b.t.now}
+		if task, err = b.openIncident(ctx, inc, o.Step); err != nil {
+			return "", "", err
+		}
+	}
+	if o.Park {
+		err = openCircuit(ctx, b.t, c.Connection, incident, o.ProbeAt)
+	}
+	return incident, task, err
+}
+
+func (b *recording) openIncident(ctx context.Context, inc bellhop.Incident, first bellhop.Step) (string, error) {
+	if b.plans.Opened == nil {
+		return "", nil
+	}
+	op := b.plans.Opened(inc, first)
+	task := ""
+	if op.Task != nil {
+		op.Task.IncidentID = inc.ID
+		if op.Task.ID == "" {
+			op.Task.ID = NewID()
+		}
+		task = op.Task.ID
+		if err := insertSupport(ctx, b.t, []bellhop.SupportRequest{*op.Task}); err != nil {
+			return "", err
+		}
+		if _, err := b.t.exec(ctx, "UPDATE bellhop.incidents SET task_id = $2 WHERE id = $1", inc.ID, task); err != nil {
+			return "", err
+		}
+	}
+	jobs, err := insertPlanned(ctx, b.t, op.Steps, first.CorrelationID)
+	b.jobs = append(b.jobs, jobs...)
+	return task, err
+}
+
+// insertPlanned stores steps that no event planned: alerts of an incident.
+func insertPlanned(ctx context.Context, t *Tx, planned []bellhop.PlannedStep, correlationID string) ([]Job, error) {
+	steps := make([]*stepRow, 0, len(planned))
+	for _, p := range planned {
+		steps = append(steps, &stepRow{id: NewID(), person: NoPerson, connection: p.Connection, key: p.Key, planned: p,
+			item: -1, correlationID: correlationID})
+	}
+	return insertSteps(ctx, t, steps)
+}
+
+// errIsNoRows reports that a query found nothing.
+func errIsNoRows(err error) bool { return errors.Is(err, sql.ErrNoRows) }

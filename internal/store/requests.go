@@ -1,0 +1,133 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"bellhop"
+)
+
+// RequestFacts is a customer's request with everything that its state is derived from.
+type RequestFacts struct {
+	bellhop.Request
+	PersonEmail string
+	// Steps counts the request's steps by state.
+	Steps map[bellhop.StepState]int
+	// HeldByTask is set when one of its parked steps belongs to an incident whose task a
+	// person has.
+	HeldByTask bool
+	// Support is set for a support request.
+	Support *bellhop.SupportRequest
+	// Tickets are the addresses of what was made at vendors.
+	Refs map[string]string
+}
+
+const requestColumns = `r.id, r.kind, r.person_id, r.visitor_id, r.user_id, r.conversation_id, r.correlation_id,
+	r.created_at, p.email`
+
+const requestFrom = ` FROM bellhop.requests r LEFT JOIN bellhop.persons p ON p.id = r.person_id `
+
+// Request returns one request of its owner with its facts; CodeNotFound for everybody
+// else's. A zero owner sees every request: only operators and server keys pass it.
+func (db *DB) Request(ctx context.Context, id string, owner bellhop.Owner, anyOwner bool) (RequestFacts, error) {
+	out, err := db.requests(ctx, "WHERE r.id = $1", id)
+	if err != nil {
+		return RequestFacts{}, err
+	}
+	if len(out) == 0 || (!anyOwner && (owner.IsZero() || out[0].Owner != owner)) {
+		return RequestFacts{}, notFound("request")
+	}
+	return out[0], nil
+}
+
+// RequestsByEvent returns the requests that one event made.
+func (db *DB) RequestsByEvent(ctx context.Context, eventID string) ([]RequestFacts, error) {
+	return db.requests(ctx, "WHERE r.event_id = $1 ORDER BY r.id", eventID)
+}
+
+// RequestsByConversation returns the requests of a conversation, oldest first.
+func (db *DB) RequestsByConversation(ctx context.Context, conversationID string) ([]RequestFacts, error) {
+	return db.requests(ctx, "WHERE r.conversation_id = $1 ORDER BY r.id", conversationID)
+}
+
+// RequestsByOwner returns an owner's newest requests, newest first.
+func (db *DB) RequestsByOwner(ctx context.Context, owner bellhop.Owner, limit int) ([]RequestFacts, error) {
+	switch {
+	case owner.UserID != "":
+		return db.requests(ctx, "WHERE r.user_id = $1 ORDER BY r.id DESC LIMIT $2", owner.UserID, limit)
+	case owner.VisitorID != "":
+		return db.requests(ctx, "WHERE r.visitor_id = $1 ORDER BY r.id DESC LIMIT $2", owner.VisitorID, limit)
+	default:
+		return nil, nil
+	}
+}
+
+func (db *DB) requests(ctx context.Context, where string, args ...any) ([]RequestFacts, error) {
+	rows, err := db.query(ctx, "SELECT "+requestColumns+requestFrom+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	var out []RequestFacts
+	index := map[string]int{}
+	var ids []string
+	err = each(rows, func(r *sql.Rows) error {
+		f := RequestFacts{Steps: map[bellhop.StepState]int{}, Refs: map[string]string{}}
+		err := r.Scan(&f.ID, &f.Kind, &f.PersonID, strDest{&f.Owner.VisitorID}, strDest{&f.Owner.UserID},
+			strDest{&f.ConversationID}, &f.CorrelationID, timeDest{&f.CreatedAt}, strDest{&f.PersonEmail})
+		f.UpdatedAt = f.CreatedAt
+		index[f.ID] = len(out)
+		ids = append(ids, f.ID)
+		out = append(out, f)
+		return err
+	})
+	if err != nil || len(out) == 0 {
+		return out, err
+	}
+	return out, db.requestFacts(ctx, out, index, ids)
+}
+
+func (db *DB) requestFacts(ctx context.Context, out []RequestFacts, index map[string]int, ids []string) error {
+	err := queryIn(ctx, db, `SELECT s.request_id, s.state, s.updated_at, i.task_id FROM bellhop.steps s
+		LEFT JOIN bellhop.incidents i ON i.id = s.incident_id WHERE s.request_id IN (?)`, ids, func(r *sql.Rows) error {
+		var req, state, task string
+		var at time.Time
+		if err := r.Scan(&req, &state, timeDest{&at}, strDest{&task}); err != nil {
+			return err
+		}
+		f := &out[index[req]]
+		f.Steps[bellhop.StepState(state)]++
+		f.HeldByTask = f.HeldByTask || (bellhop.StepState(state) == bellhop.StepParked && task != "")
+		if at.After(f.UpdatedAt) {
+			f.UpdatedAt = at
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = queryIn(ctx, db, "SELECT "+supportColumns+" FROM bellhop.support_requests WHERE id IN (?)", ids, func(r *sql.Rows) error {
+		s, err := scanSupport(r)
+		if err != nil {
+			return err
+		}
+		f := &out[index[s.ID]]
+		f.Support = &s
+		if s.UpdatedAt.After(f.UpdatedAt) {
+			f.UpdatedAt = s.UpdatedAt
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return queryIn(ctx, db, "SELECT subject_id, name, value FROM bellhop.external_refs WHERE subject_id IN (?)", ids,
+		func(r *sql.Rows) error {
+			var subject, name, value string
+			if err := r.Scan(&subject, &name, &value); err != nil {
+				return err
+			}
+			out[index[subject]].Refs[name] = value
+			return nil
+		})
+}
