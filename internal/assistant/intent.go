@@ -30,8 +30,10 @@ const (
 	weightPhone        = 1.3
 	weightAmount       = 1.0
 	weightSmalltalk    = 4.0
+	weightCompound     = 2.1
 	weightEmpty        = 3.5
 	baseOther          = 0.9 // what nothing speaks for is most likely nothing
+	politeness         = 0.8 // the score of a concern from which small talk around it is politeness
 	moneyPull          = 0.8 // the share of trouble that counts for billing when money is meant
 	moneyFloor         = 1.9 // the score from which a subject is meant
 	moneyDoubt         = 0.3 // by how much another intent must lead to be preferred to billing
@@ -102,6 +104,12 @@ func (a *analysis) addForm(lx *lexicon, text string, covered []bool) {
 	if strings.ContainsAny(text, "$€£¥") || strings.Contains(text, "R$") {
 		a.scores[billing] += weightAmount
 	}
+	for _, w := range a.words {
+		if moneyCompound(w.fold) {
+			a.scores[billing] += weightCompound
+			break
+		}
+	}
 	a.empty = len(a.words) == 0
 	if a.empty {
 		a.scores[other] += weightEmpty
@@ -110,6 +118,18 @@ func (a *analysis) addForm(lx *lexicon, text string, covered []bool) {
 	if a.smalltalk {
 		a.scores[other] += weightSmalltalk
 	}
+}
+
+// moneyCompound reports whether w has a word for money inside: "overbilled",
+// "Kreditkartenabrechnung". Words that begin with it are in the word lists.
+func moneyCompound(w string) bool {
+	for _, part := range []string{"billed", "billing", "charged", "charging", "payment", "refund", "invoic", "rechnung", "zahlung",
+		"gebuhr", "buchung", "facturad", "cobrad", "cobranc", "pagament", "rembours", "prelev"} {
+		if i := strings.Index(w, part); i > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // onlySmalltalk reports whether what small talk leaves over says nothing.
@@ -135,7 +155,8 @@ func smallFiller(w string) bool {
 	switch w {
 	case "much", "lot", "everyone", "team", "great", "day", "nice", "good", "helped", "helpful", "help", "well", "too", "friend",
 		"again", "mate", "buddy", "dear", "sir", "madam", "dia", "tarde", "noche", "noite", "ayuda", "ajuda", "hilfe", "aide",
-		"beaucoup", "vielmals", "mucho", "todos", "todo", "journee", "tag", "abend", "super", "perfect", "bot", "weekend":
+		"beaucoup", "vielmals", "mucho", "todos", "todo", "journee", "tag", "abend", "super", "perfect", "bot", "weekend", "cool", "ok", "okay", "oh", "wow", "yes", "sure", "fine", "there",
+		"support", "info", "information", "time", "answer", "reply", "all", "assistance":
 		return true
 	}
 	return false
@@ -161,7 +182,7 @@ func (a *analysis) settle() {
 		a.scores[other] = min(a.scores[other], baseOther)
 	}
 	// Small talk around a real concern is politeness.
-	if !a.smalltalk && !a.has["chitchat"] && !a.has["injection"] && a.strongest() >= 1.4 {
+	if !a.smalltalk && !a.has["chitchat"] && !a.has["injection"] && !a.has["idle"] && a.strongest() >= politeness {
 		a.scores[other] = min(a.scores[other], baseOther)
 	}
 	best, second := 0, -1

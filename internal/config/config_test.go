@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"bellhop/internal/connector"
+	"bellhop/internal/connector/all"
 )
 
 func testVendors() []connector.Manifest {
@@ -101,6 +102,17 @@ func TestTheDocumentedFileLoads(t *testing.T) {
 	}
 	if c.OperatorKey.Reveal() != "operator-hush" || c.ServerKey.Reveal() != "server-hush" {
 		t.Error("the keys of the environment were not taken")
+	}
+}
+
+func TestTheDocumentedFileFitsTheRealVendors(t *testing.T) {
+	t.Parallel()
+	var vendors []connector.Manifest
+	for _, v := range all.Vendors() {
+		vendors = append(vendors, v.Manifest)
+	}
+	if _, err := Load(LoadOpts{Path: "testdata/full.yaml", Explicit: true, Env: lookup(fullEnv()), Vendors: vendors}); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -63,9 +63,11 @@ func NewClient(opts ClientOpts) *Client {
 			}
 			return &countedConn{Conn: conn}, nil
 		},
-		MaxIdleConnsPerHost:    opts.MaxConnsPerHost,
-		MaxConnsPerHost:        opts.MaxConnsPerHost,
-		IdleConnTimeout:        90 * time.Second,
+		MaxIdleConnsPerHost: opts.MaxConnsPerHost,
+		MaxConnsPerHost:     opts.MaxConnsPerHost,
+		// Shorter than the 60 s after which common load balancers close idle connections:
+		// a call that meets such a close half-way has an unknown outcome for nothing.
+		IdleConnTimeout:        30 * time.Second,
 		TLSHandshakeTimeout:    5 * time.Second,
 		ResponseHeaderTimeout:  30 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,

@@ -242,7 +242,9 @@ func TestDoBoundsTheAnswerAndFollowsNothing(t *testing.T) {
 	mux.HandleFunc("/exact", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write(bytes.Repeat([]byte("x"), MaxAnswer))
 	})
-	mux.HandleFunc("/away", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/second", 307) })
+	mux.HandleFunc("/away", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "/second", http.StatusTemporaryRedirect)
+	})
 	mux.HandleFunc("/second", func(http.ResponseWriter, *http.Request) { second.Store(true) })
 	srv := httptest.NewServer(mux)
 	defer srv.Close()

@@ -67,7 +67,7 @@ type Engine struct {
 	rec   *store.Recorder
 	marks *store.Marker
 
-	inflight sync.Map // step id → struct{}: being carried out by this process
+	inflight sync.Map // step id → chan struct{}, closed when this process is done with it
 	watching sync.Map // connection → struct{}: a timer looks after its circuit
 	timers   timers
 	stop     context.CancelFunc

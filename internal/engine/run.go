@@ -61,12 +61,31 @@ func (e *Engine) runLanes(ctx context.Context, connection string, persons []stri
 // runLane carries out a lane's head and, while time is left, the steps behind it. It
 // reports whether the lane has more to do that nobody was told of.
 func (e *Engine) runLane(ctx context.Context, c *conn, s store.DueStep, started time.Time) (bool, error) {
+	follows := false
 	for {
-		rec, err := e.runStep(ctx, c, s)
+		mine := make(chan struct{})
+		if other, busy := e.inflight.LoadOrStore(s.ID, mine); busy {
+			// A retry from memory and its job met, or a step was let go while its parking was
+			// still being told. The other one finishes; then the lane is looked at anew.
+			select {
+			case <-other.(chan struct{}):
+			case <-ctx.Done():
+				return false, ctx.Err()
+			}
+			heads, err := e.db.LaneHeads(ctx, c.name, []string{s.PersonID})
+			if err != nil || len(heads) == 0 {
+				return false, err
+			}
+			s = heads[0]
+			continue
+		}
+		rec, err := e.runStep(ctx, c, s, follows)
+		e.inflight.Delete(s.ID)
+		close(mine)
 		if err != nil || rec.Next == nil {
 			return false, err
 		}
-		s = *rec.Next
+		s, follows = *rec.Next, true
 		if ctx.Err() != nil || e.clock.Now().Sub(started) > chainFor {
 			return true, nil
 		}
@@ -76,12 +95,9 @@ func (e *Engine) runLane(ctx context.Context, c *conn, s store.DueStep, started 
 	}
 }
 
-// runStep carries out one step and records what became of it.
-func (e *Engine) runStep(ctx context.Context, c *conn, s store.DueStep) (store.Recorded, error) {
-	if _, busy := e.inflight.LoadOrStore(s.ID, struct{}{}); busy {
-		return store.Recorded{}, nil // a retry from memory and its job met
-	}
-	defer e.inflight.Delete(s.ID)
+// runStep carries out one step and records what became of it. follows is set for a step
+// whose predecessor in the lane this run has just finished.
+func (e *Engine) runStep(ctx context.Context, c *conn, s store.DueStep, follows bool) (store.Recorded, error) {
 	now := e.clock.Now()
 	am, ok := c.manifest.Action(bellhop.Action(s.Kind))
 	if !ok {
@@ -91,7 +107,10 @@ func (e *Engine) runStep(ctx context.Context, c *conn, s store.DueStep) (store.R
 	if err != nil {
 		return store.Recorded{}, err
 	}
-	if circuit.State != store.CircuitClosed && s.IncidentID != circuit.IncidentID {
+	// While a connection drains, the steps that were let go pass, and with them what
+	// stands behind them in their lanes; everything else waits for its turn.
+	passes := s.IncidentID == circuit.IncidentID || (follows && circuit.State == store.CircuitDraining)
+	if circuit.State != store.CircuitClosed && !passes {
 		return e.record(ctx, c, e.park(c, s, circuit))
 	}
 	if until := c.pauseEnd(); until.After(now) {

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 )
@@ -30,9 +31,12 @@ type Authenticator struct {
 	users  UserVerifier
 }
 
-// New makes an Authenticator.
-func New(opts Opts) *Authenticator {
-	return &Authenticator{keys: opts.Keys, tokens: opts.Tokens, users: opts.Users}
+// New makes an Authenticator. It returns an error when there are no Tokens.
+func New(opts Opts) (*Authenticator, error) {
+	if opts.Tokens == nil {
+		return nil, errors.New("identity: an Authenticator needs Tokens")
+	}
+	return &Authenticator{keys: opts.Keys, tokens: opts.Tokens, users: opts.Users}, nil
 }
 
 // Authenticate reads the Authorization header: operator key, server key, visitor token

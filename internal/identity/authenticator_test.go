@@ -26,7 +26,16 @@ func newAuthenticator(tb testing.TB, c bellhop.Clock) *Authenticator {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return New(Opts{Keys: NewKeys("op-key", "srv-key"), Tokens: mustTokens(tb, c, secret("a")), Users: users})
+	return mustNew(tb, Opts{Keys: NewKeys("op-key", "srv-key"), Tokens: mustTokens(tb, c, secret("a")), Users: users})
+}
+
+func mustNew(tb testing.TB, opts Opts) *Authenticator {
+	tb.Helper()
+	a, err := New(opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return a
 }
 
 // claims are those of a good token, changed by the pairs given; a nil value takes a
@@ -194,7 +203,7 @@ func checkRefusal(t *testing.T, name, token string, err error) {
 func TestProjectKeysGetAHelpfulAnswer(t *testing.T) {
 	t.Parallel()
 	c := newClock()
-	bare := New(Opts{Tokens: mustTokens(t, c, secret("a"))}) // not even a project is configured
+	bare := mustNew(t, Opts{Tokens: mustTokens(t, c, secret("a"))}) // not even a project is configured
 	service := signed(t, jwt.SigningMethodHS256, []byte("unknown"), claims(c, map[string]any{"role": "service_role"}))
 	for token, want := range map[string]string{
 		"sb_secret_abc": "API key of Supabase",

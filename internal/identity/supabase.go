@@ -21,7 +21,7 @@ type SupabaseOpts struct {
 	URL string // of the project, "https://REF.supabase.co"
 	// JWTSecret turns HS256 on, for projects that still sign with the shared secret.
 	JWTSecret bellhop.Secret
-	Clock     bellhop.Clock
+	Clock     bellhop.Clock // nil: the machine's
 }
 
 // Supabase checks the access tokens of one project.
@@ -42,6 +42,9 @@ var _ UserVerifier = (*Supabase)(nil)
 func NewSupabase(opts SupabaseOpts) (*Supabase, error) {
 	if opts.URL == "" {
 		return nil, errors.New("identity: the URL of the Supabase project is needed")
+	}
+	if opts.Clock == nil {
+		opts.Clock = bellhop.SystemClock{}
 	}
 	s := &Supabase{families: map[string]family{}}
 	if opts.JWTSecret != "" {

@@ -36,10 +36,13 @@ type Tokens struct {
 
 // NewTokens takes the signing secrets, newest first: the first one signs, every one
 // checks, so that a secret can be replaced without sending visitors away. It returns an
-// error when there is none or one is shorter than 16 bytes.
+// error when there is none or one is shorter than 16 bytes. A nil clock is the machine's.
 func NewTokens(secrets [][]byte, clock bellhop.Clock) (*Tokens, error) {
 	if len(secrets) == 0 {
 		return nil, errors.New("identity: a signing secret is needed")
+	}
+	if clock == nil {
+		clock = bellhop.SystemClock{}
 	}
 	t := &Tokens{clock: clock}
 	for _, s := range secrets {

@@ -80,18 +80,35 @@ func (c *Client) Play(ctx context.Context, flow string, p FlowParams) (FlowResul
 	return res, err
 }
 
+// Counts returns how much each vendor holds.
+func (c *Client) Counts(ctx context.Context) (Counts, error) {
+	var out Counts
+	err := c.do(ctx, http.MethodGet, "counts", nil, &out)
+	return out, err
+}
+
 // Wait returns when cond holds for the vendors' state. It wakes on every change.
 func (c *Client) Wait(ctx context.Context, cond func(Snapshot) bool) error {
-	path := "snapshot"
+	return awaitState(ctx, c, "snapshot", func(s Snapshot) uint64 { return s.Version }, cond)
+}
+
+// WaitCounts is Wait for counts alone; use it under load.
+func (c *Client) WaitCounts(ctx context.Context, cond func(Counts) bool) error {
+	return awaitState(ctx, c, "counts", func(n Counts) uint64 { return n.Version }, cond)
+}
+
+// awaitState asks for a state again and again, each time for one newer than the last.
+func awaitState[S any](ctx context.Context, c *Client, name string, version func(S) uint64, cond func(S) bool) error {
+	path := name
 	for {
-		var s Snapshot
+		var s S
 		if err := c.do(ctx, http.MethodGet, path, nil, &s); err != nil {
 			return err
 		}
 		if cond(s) {
 			return nil
 		}
-		path = "snapshot?after=" + strconv.FormatUint(s.Version, 10)
+		path = name + "?after=" + strconv.FormatUint(version(s), 10)
 	}
 }
 

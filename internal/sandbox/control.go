@@ -108,7 +108,11 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request, segs []string) 
 	case "GET health":
 		controlJSON(w, map[string]any{"status": "ok", "sandbox": true, "vendors": Vendors()})
 	case "GET snapshot":
-		s.controlSnapshot(w, r)
+		s.controlAwait(r)
+		controlJSON(w, s.Snapshot())
+	case "GET counts":
+		s.controlAwait(r)
+		controlJSON(w, s.Counts())
 	case "GET calls":
 		controlJSON(w, s.Calls())
 	case "GET faults", "PUT faults", "DELETE faults":
@@ -123,19 +127,20 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request, segs []string) 
 	}
 }
 
-// controlSnapshot answers at once, or with ?after=VERSION once the state has moved on
-// from that version, at the latest after ?wait=DURATION (30 s).
-func (s *Server) controlSnapshot(w http.ResponseWriter, r *http.Request) {
-	if after, err := strconv.ParseUint(r.URL.Query().Get("after"), 10, 64); err == nil {
-		wait := maxControlWait
-		if d, err := time.ParseDuration(r.URL.Query().Get("wait")); err == nil && d >= 0 {
-			wait = min(d, maxControlWait)
-		}
-		ctx, cancel := context.WithTimeout(r.Context(), wait)
-		defer cancel()
-		s.awaitChange(ctx, after)
+// controlAwait returns at once, or with ?after=VERSION once the state has moved on from
+// that version, at the latest after ?wait=DURATION (30 s).
+func (s *Server) controlAwait(r *http.Request) {
+	after, err := strconv.ParseUint(r.URL.Query().Get("after"), 10, 64)
+	if err != nil {
+		return
 	}
-	controlJSON(w, s.Snapshot())
+	wait := maxControlWait
+	if d, err := time.ParseDuration(r.URL.Query().Get("wait")); err == nil && d >= 0 {
+		wait = min(d, maxControlWait)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), wait)
+	defer cancel()
+	s.awaitChange(ctx, after)
 }
 
 func (s *Server) awaitChange(ctx context.Context, after uint64) {

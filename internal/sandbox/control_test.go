@@ -48,6 +48,17 @@ func TestClientDrivesTheSandbox(t *testing.T) {
 	if snap.Stripe.Charges != 1 || !snap.Stripe.Events[0].Delivered {
 		t.Errorf("snapshot: %+v", snap.Stripe)
 	}
+	counts, err := c.Counts(ctx)
+	ok(err)
+	if counts.Charges != 1 || counts.Events != 3 || counts.Messages != 1 || counts.Requests[Slack] != 2 {
+		t.Errorf("counts: %+v", counts)
+	}
+	waited := make(chan error, 2)
+	go func() { waited <- c.WaitCounts(ctx, func(n Counts) bool { return n.Contacts == 1 }) }()
+	go func() { waited <- f.s.WaitCounts(ctx, func(n Counts) bool { return n.Contacts == 1 }) }()
+	f.contact("ada@example.com")
+	ok(<-waited)
+	ok(<-waited)
 	ok(c.Reset(ctx))
 	if n := len(f.s.Calls()); n != 0 {
 		t.Errorf("%d calls after the reset", n)

@@ -13,6 +13,7 @@
 //
 //	GET    /_control/health              {"status":"ok","sandbox":true,"vendors":[…]}
 //	GET    /_control/snapshot            Snapshot; ?after=VERSION&wait=10s waits for a change
+//	GET    /_control/counts              Counts; the same parameters
 //	GET    /_control/calls               [CallRecord], oldest first, at most 50,000
 //	GET    /_control/faults              {"hubspot":[Fault]}
 //	PUT    /_control/faults/{vendor}     [Fault] replaces that vendor's faults

@@ -22,6 +22,7 @@ type backend interface {
 	// fault; status is used where the kind leaves it open.
 	failure(kind failureKind, status int) answer
 	snapshot(*Snapshot)
+	count(*Counts)
 	reset()
 }
 

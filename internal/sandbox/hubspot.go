@@ -128,6 +128,12 @@ func (b *hubspotBackend) snapshot(s *Snapshot) {
 	}
 }
 
+func (b *hubspotBackend) count(c *Counts) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c.Contacts, c.Notes = len(b.contacts.all), len(b.notes.all)
+}
+
 func cloneMap(m map[string]string) map[string]string {
 	out := make(map[string]string, len(m))
 	for k, v := range m {

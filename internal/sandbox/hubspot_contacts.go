@@ -100,9 +100,6 @@ func (b *hubspotBackend) addContact(email string, props hsProps) *hsObject {
 		set["email"] = email
 		b.byEmail[email] = o.id
 	}
-	if set["lifecyclestage"] == "" {
-		set["lifecyclestage"] = "lead" // a portal's default for records made by API
-	}
 	o.write(set, now, b.opts.SearchLag)
 	b.contacts.add(o)
 	return o

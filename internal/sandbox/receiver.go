@@ -46,6 +46,12 @@ func (b *receiverBackend) snapshot(s *Snapshot) {
 	}
 }
 
+func (b *receiverBackend) count(c *Counts) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c.Webhooks = len(b.all)
+}
+
 func (b *receiverBackend) failure(kind failureKind, status int) answer {
 	switch kind {
 	case failRateLimited, failDailyQuota:

@@ -305,11 +305,11 @@ func TestSeedRepeatsIDsAndNoSeedDoesNot(t *testing.T) {
 	id := func(seed uint64) string {
 		return New(Options{Seed: seed}).Stripe().PayCheckout(CheckoutParams{})[0].ID
 	}
-	if id(7) != id(7) {
-		t.Error("the same seed gave other ids")
+	if a, b := id(7), id(7); a != b {
+		t.Errorf("the same seed gave %s and %s", a, b)
 	}
-	if id(0) == id(0) {
-		t.Error("two servers gave the same event id")
+	if a, b := id(0), id(0); a == b {
+		t.Errorf("two servers gave the same event id %s", a)
 	}
 }
 

@@ -46,6 +46,12 @@ func (b *slackBackend) snapshot(s *Snapshot) {
 	}
 }
 
+func (b *slackBackend) count(c *Counts) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c.Messages = len(b.messages)
+}
+
 func (b *slackBackend) failure(kind failureKind, status int) answer {
 	switch kind {
 	case failRateLimited, failDailyQuota:

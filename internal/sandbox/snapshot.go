@@ -111,19 +111,52 @@ type EventInfo struct {
 
 // Snapshot returns a deep copy of what each vendor really holds.
 func (s *Server) Snapshot() Snapshot {
-	version, _ := s.changes.watch()
-	snap := Snapshot{Version: version, Requests: s.calls.requests()}
+	snap := Snapshot{Version: s.changes.current(), Requests: s.calls.requests()}
 	for _, b := range s.backends {
 		b.snapshot(&snap)
 	}
 	return snap
 }
 
+// Counts is how much the vendors hold. It is cheap, however much that is: wait on it
+// rather than on a Snapshot under load.
+type Counts struct {
+	Version   uint64         `json:"version"` // as in Snapshot
+	Contacts  int            `json:"contacts"`
+	Notes     int            `json:"notes"`
+	Tickets   int            `json:"tickets"`
+	Users     int            `json:"users"`
+	Messages  int            `json:"messages"`
+	Webhooks  int            `json:"webhooks"`
+	Customers int            `json:"customers"` // at Stripe, as the next two
+	Charges   int            `json:"charges"`
+	Events    int            `json:"events"`
+	Requests  map[Vendor]int `json:"requests"`
+}
+
+// Counts returns how much each vendor holds.
+func (s *Server) Counts() Counts {
+	c := Counts{Version: s.changes.current(), Requests: s.calls.requests()}
+	for _, b := range s.backends {
+		b.count(&c)
+	}
+	return c
+}
+
 // Wait returns when cond holds for the vendors' state. It wakes on every change.
 func (s *Server) Wait(ctx context.Context, cond func(Snapshot) bool) error {
+	return s.wait(ctx, func() bool { return cond(s.Snapshot()) })
+}
+
+// WaitCounts is Wait for counts alone.
+func (s *Server) WaitCounts(ctx context.Context, cond func(Counts) bool) error {
+	return s.wait(ctx, func() bool { return cond(s.Counts()) })
+}
+
+func (s *Server) wait(ctx context.Context, cond func() bool) error {
 	for {
-		_, changed := s.changes.watch()
-		if cond(s.Snapshot()) {
+		_, changed := s.changes.watch() // before cond, so that no change falls between
+		if cond() {
 			return nil
 		}
 		select {
@@ -149,6 +182,12 @@ func (c *changes) bump() {
 		close(c.ch)
 		c.ch = nil
 	}
+}
+
+func (c *changes) current() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.version
 }
 
 // watch returns the current version and a channel that is closed at the next change.

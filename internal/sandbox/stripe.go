@@ -95,6 +95,12 @@ func (b *stripeBackend) snapshot(s *Snapshot) {
 	}
 }
 
+func (b *stripeBackend) count(c *Counts) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c.Customers, c.Charges, c.Events = len(b.lists["customers"].all), len(b.lists["charges"].all), len(b.events.all)
+}
+
 // stError makes an answer of Stripe's error schema.
 func stError(status int, typ, code, message, param string) answer {
 	e := map[string]string{"type": typ, "message": message}

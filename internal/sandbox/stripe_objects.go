@@ -148,7 +148,8 @@ func (b *stripeBackend) newInvoice(sub, customer stObject, p InvoiceParams, reas
 		"discounts": []any{}, "invoice": id, "livemode": false, "metadata": stObject{}, "subtotal": p.Amount,
 		"period": stObject{"start": at, "end": nextMonth(at)}, "quantity": int64(1),
 		"parent": stObject{"type": "subscription_item_details", "invoice_item_details": nil,
-			"subscription_item_details": stObject{"subscription": sub["id"], "proration": false}}}
+			"subscription_item_details": stObject{"subscription": sub["id"], "subscription_item": subItem(sub)["id"],
+				"invoice_item": nil, "proration": false, "proration_details": nil}}}
 	return b.lists["invoices"].add(stObject{"id": id, "object": "invoice", "account_country": "US", "amount_due": p.Amount,
 		"amount_overpaid": int64(0), "amount_paid": p.Amount, "amount_paid_off_stripe": int64(0),
 		"amount_remaining": int64(0), "amount_shipping": int64(0), "attempt_count": int64(1), "attempted": true,
@@ -193,11 +194,11 @@ func (b *stripeBackend) newDispute(charge stObject) stObject {
 	at := b.now()
 	return b.lists["disputes"].add(stObject{"id": b.ids.stripe("dp"), "object": "dispute", "amount": charge["amount"],
 		"balance_transactions": []any{}, "charge": charge["id"], "created": at, "currency": charge["currency"],
-		"enhanced_eligibility_types": []any{}, "evidence": stObject{}, "is_charge_refundable": false, "livemode": false,
+		"enhanced_eligibility_types": []any{}, "evidence": stObject{"enhanced_evidence": stObject{}}, "is_charge_refundable": false, "livemode": false,
 		"evidence_details": stObject{"due_by": at + 7*86_400, "has_evidence": false, "past_due": false,
 			"submission_count": int64(0), "enhanced_eligibility": stObject{}}, "metadata": stObject{},
 		"payment_intent": charge["payment_intent"], "reason": "fraudulent", "status": "needs_response",
-		"payment_method_details": stObject{"type": "card", "card": stObject{"brand": "visa", "case_type": "chargeback",
+		"payment_method_details": stObject{"type": "card", "card": stObject{"brand": "visa", "network": "visa", "case_type": "chargeback",
 			"network_reason_code": "10.4"}}})
 }
 

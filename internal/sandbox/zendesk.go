@@ -69,6 +69,12 @@ func (b *zendeskBackend) snapshot(s *Snapshot) {
 	}
 }
 
+func (b *zendeskBackend) count(c *Counts) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c.Tickets, c.Users = len(b.order), len(b.users)
+}
+
 // zdDetail is one reason in the details of a RecordInvalid.
 type zdDetail struct {
 	Description string `json:"description"`

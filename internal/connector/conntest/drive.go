@@ -110,6 +110,25 @@ func (d Driver) Drive(ctx context.Context, call connector.Call) Outcome {
 	return out
 }
 
+// Resume carries on with a call that was in flight when the engine crashed: nobody
+// knows whether it took effect. That is an unknown outcome like any other, so a call
+// that may be repeated is sent again and any other is looked up before.
+func (d Driver) Resume(ctx context.Context, call connector.Call) Outcome {
+	var out Outcome
+	if call.FirstAttemptAt.IsZero() {
+		call.FirstAttemptAt = d.Clock.Now()
+	}
+	lost := &connector.Error{Class: bellhop.ClassUnknownOutcome, Message: "the engine stopped during the call"}
+	if end := d.after(ctx, lost, call, &out); end != "" {
+		out.End = end
+		return out
+	}
+	rest := d.Drive(ctx, call)
+	rest.Looked += out.Looked
+	rest.Errors = append(out.Errors, rest.Errors...)
+	return rest
+}
+
 // after decides what follows from a failed try; "" means that it is sent again.
 func (d Driver) after(ctx context.Context, e *connector.Error, call connector.Call, out *Outcome) End {
 	switch e.Class {

@@ -2,9 +2,6 @@ package conntest
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -38,6 +35,9 @@ func Run(t *testing.T, h Harness) {
 			}
 			t.Run("no_fault", func(t *testing.T) { t.Parallel(); h.testPlain(t, c) })
 			t.Run("same_key_twice", func(t *testing.T) { t.Parallel(); h.testSameKey(t, c) })
+			t.Run("same_key_at_once", func(t *testing.T) { t.Parallel(); h.testAtOnce(t, c) })
+			t.Run("crash_after_the_call", func(t *testing.T) { t.Parallel(); h.testCrash(t, c, true) })
+			t.Run("crash_before_the_call", func(t *testing.T) { t.Parallel(); h.testCrash(t, c, false) })
 			t.Run("two_keys", func(t *testing.T) { t.Parallel(); h.testTwoKeys(t, c) })
 			t.Run("retry_after", func(t *testing.T) { t.Parallel(); h.testRetryAfter(t, c) })
 			t.Run("deadline", func(t *testing.T) { t.Parallel(); h.testDeadline(t, c) })
@@ -155,122 +155,5 @@ func (h Harness) testFaultTwice(t *testing.T, c Case, m sandbox.FaultMode) {
 	}
 	if d.Action.Once != connector.OnceNone && out.End == EndPerson {
 		t.Errorf("a person got what could be found out; errors %v", out.Errors)
-	}
-}
-
-func (h Harness) testSameKey(t *testing.T, c Case) {
-	r := h.newRig(t)
-	d := h.driver(t, r, c)
-	if !d.Action.Once.Repeatable() {
-		return
-	}
-	call := c.prepared(t, r, "same")
-	first := d.Drive(context.Background(), call)
-	call.FirstAttemptAt = r.clock.Now()
-	for _, wait := range []time.Duration{time.Minute, 99 * time.Minute, 24 * time.Hour} {
-		r.clock.Advance(wait)
-		again := d.Drive(context.Background(), call)
-		if first.End != EndDone || again.End != EndDone {
-			t.Fatalf("ends %s, %s after %s; errors %v", first.End, again.End, wait, again.Errors)
-		}
-		if again.Result.VendorID != first.Result.VendorID {
-			t.Errorf("another id after %s: %q, first %q", wait, again.Result.VendorID, first.Result.VendorID)
-		}
-		wantCount(t, r, c, 1)
-	}
-}
-
-// testTwoKeys makes sure that exactly one is not one for all: two calls are two.
-func (h Harness) testTwoKeys(t *testing.T, c Case) {
-	r := h.newRig(t)
-	d := h.driver(t, r, c)
-	if d.Action.Once == connector.OnceUpsert {
-		return // there the record's own identity is the key
-	}
-	call := c.prepared(t, r, "one")
-	d.Drive(context.Background(), call)
-	other := Call(t, c.Action, "two", c.Input, call.Refs)
-	// The second is in doubt: the look-up must not take the first for it.
-	r.box.SetFaults(h.Fake, sandbox.Fault{Mode: sandbox.FaultRateLimited, Count: 1, Path: c.Write})
-	if l, ok := r.conn.(connector.Looker); ok && d.Action.Once == connector.OnceLookup {
-		if _, found, err := l.Lookup(context.Background(), other); err != nil || found {
-			t.Fatalf("look-up of a call that never was: found %v, err %v", found, err)
-		}
-	}
-	if out := d.Drive(context.Background(), other); out.End != EndDone {
-		t.Fatalf("end %s, errors %v", out.End, out.Errors)
-	}
-	wantCount(t, r, c, 2)
-}
-
-func (h Harness) testRetryAfter(t *testing.T, c Case) {
-	for value, want := range map[string]time.Duration{"7": 7 * time.Second, "httpdate:9s": 9 * time.Second, "": 0, "soon": 0} {
-		r := h.newRig(t)
-		call := c.prepared(t, r, "after")
-		r.box.SetFaults(h.Fake, sandbox.Fault{Mode: sandbox.FaultRateLimited, Count: 1, Path: c.Write, RetryAfter: value})
-		_, err := r.conn.Do(context.Background(), call)
-		if e := wantClass(t, err, bellhop.ClassRateLimited); e.RetryAfter != want {
-			t.Errorf("Retry-After %q: %s, want %s", value, e.RetryAfter, want)
-		}
-		wantCount(t, r, c, 0)
-	}
-}
-
-func (h Harness) testDeadline(t *testing.T, c Case) {
-	r := h.newRig(t)
-	call := c.prepared(t, r, "deadline")
-	r.box.SetFaults(h.Fake, sandbox.Fault{Mode: sandbox.FaultTimeoutAfter, Path: c.Write})
-	ctx, cancel := context.WithTimeout(context.Background(), shortBox)
-	defer cancel()
-	began := time.Now()
-	_, err := r.conn.Do(ctx, call)
-	if took := time.Since(began); took > shortBox+2*time.Second {
-		t.Errorf("took %s with a time box of %s", took, shortBox)
-	}
-	wantClass(t, err, bellhop.ClassUnknownOutcome)
-	r.box.ClearFaults(h.Fake)
-}
-
-func wantCount(t *testing.T, r *rig, c Case, want int) {
-	t.Helper()
-	if n := c.Count(r.box.Snapshot()); n != want {
-		t.Errorf("%d records at the vendor, want %d", n, want)
-	}
-}
-
-func wantClass(t *testing.T, err error, want bellhop.ErrorClass) *connector.Error {
-	t.Helper()
-	var e *connector.Error
-	if !errors.As(err, &e) {
-		t.Fatalf("error %v is no *connector.Error, want class %s", err, want)
-	}
-	if e.Class != want {
-		t.Fatalf("class %s, want %s (%v)", e.Class, want, e)
-	}
-	return e
-}
-
-func wantTrace(t *testing.T, r *rig) {
-	t.Helper()
-	calls := r.box.Calls()
-	if len(calls) == 0 {
-		t.Fatal("the vendor saw no call")
-	}
-	if tp := calls[len(calls)-1].Traceparent; !strings.HasPrefix(tp, "00-0af7651916cd43dd8448eb211c80319c-") {
-		t.Errorf("traceparent %q does not carry the correlation id", tp)
-	}
-}
-
-// wantNoSecrets searches every form in which an error is shown.
-func wantNoSecrets(t *testing.T, r *rig, errs []*connector.Error) {
-	t.Helper()
-	for _, e := range errs {
-		for _, text := range []string{e.Error(), e.Message, fmt.Sprintf("%+v %#v", e, e)} {
-			for _, s := range r.secrets {
-				if strings.Contains(text, s) {
-					t.Errorf("an error shows a secret of the connection")
-				}
-			}
-		}
 	}
 }

@@ -89,27 +89,26 @@ func readSession(c *Connector, e event, in *bellhop.Inbound) error {
 	ids := refs(o.ID, o.PaymentIntent.ID, o.Invoice.ID)
 	failed := e.Type == "checkout.session.async_payment_failed"
 	paid := o.PaymentStatus == "paid" || e.Type == "checkout.session.async_payment_succeeded"
-	switch {
-	case o.Mode == "subscription" || o.Mode == "setup":
-		// The money of a subscription is told by its invoice and charge.
-		if len(ids) < 2 || !paid {
-			return nil
-		}
-		in.Kind = bellhop.KindPaymentSucceeded
-		in.Payment = fact(e, bellhop.FactLink, o.ID, o.Currency, o.Customer)
-		in.Payment.Status = bellhop.FactSucceeded
-	case failed:
-		in.Kind = bellhop.KindPaymentFailed
-		in.Payment = fact(e, bellhop.FactMoney, o.ID, o.Currency, o.Customer)
-		in.Payment.Status, in.Payment.Amount = bellhop.FactFailed, o.AmountTotal
-	case paid:
-		in.Kind = bellhop.KindPaymentSucceeded
-		in.Payment = fact(e, bellhop.FactMoney, o.ID, o.Currency, o.Customer)
-		in.Payment.Status, in.Payment.Amount = bellhop.FactSucceeded, o.AmountTotal
-	default:
-		return nil // completed, and the money is still on its way
+	kind, status := bellhop.KindPaymentSucceeded, bellhop.FactSucceeded
+	if failed {
+		kind, status = bellhop.KindPaymentFailed, bellhop.FactFailed
 	}
-	in.Payment.Refs = ids
+	tells := bellhop.FactMoney
+	if o.Mode == "subscription" || o.Mode == "setup" || o.AmountTotal == nil || o.Currency == "" {
+		tells = bellhop.FactLink // the money of a subscription is told by its invoice and charge
+	}
+	switch {
+	case !paid && !failed:
+		return nil // completed, and the money is still on its way, or none was due
+	case tells == bellhop.FactLink && (failed || len(ids) < 2):
+		return nil // nothing to join
+	}
+	f := fact(e, tells, o.ID, o.Currency, o.Customer)
+	f.Refs, f.Status = ids, status
+	if tells == bellhop.FactMoney {
+		f.Amount = *o.AmountTotal
+	}
+	in.Kind, in.Payment = kind, f
 	return nil
 }
 

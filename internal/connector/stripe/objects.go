@@ -110,7 +110,7 @@ type session struct {
 	ID              string  `json:"id"`
 	Mode            string  `json:"mode"`           // payment, subscription, setup
 	PaymentStatus   string  `json:"payment_status"` // paid, unpaid, no_payment_required
-	AmountTotal     int64   `json:"amount_total"`
+	AmountTotal     *int64  `json:"amount_total"`
 	Currency        string  `json:"currency"`
 	Customer        ref     `json:"customer"`
 	CustomerDetails contact `json:"customer_details"`

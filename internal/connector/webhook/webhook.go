@@ -150,7 +150,8 @@ func envelope(call connector.Call, now time.Time) ([]byte, error) {
 	}
 	body := bytes.TrimRight(buf.Bytes(), "\n")
 	if len(body) > maxBody {
-		return nil, connector.Rejectf(fmt.Sprintf("the webhook has %d bytes and receivers take at most %d; it was not sent, because a part of it would be worse than none", len(body), maxBody))
+		return nil, connector.Rejectf(fmt.Sprintf("the webhook has %d bytes and receivers take at most %d; "+
+			"it was not sent, because a part of it would be worse than none", len(body), maxBody))
 	}
 	return body, nil
 }

@@ -128,7 +128,8 @@ func (c *Connector) findUpdate(ctx context.Context, call connector.Call) (connec
 			return connector.Result{}, false, nil
 		}
 	}
-	return connector.Result{}, false, connector.Rejectf("the ticket has too many comments to look through; a person has to look whether this one is there")
+	return connector.Result{}, false, connector.Rejectf(
+		"the ticket has too many comments to look through; a person has to look whether this one is there")
 }
 
 func formatID(id int64) string { return strconv.FormatInt(id, 10) }
