@@ -202,6 +202,9 @@ func (a *analysis) settle() {
 	}
 	a.intent = intents()[best]
 	a.margin = max(0, a.scores[best]-max(a.scores[second], 0))
+	if a.scores[best] <= baseOther {
+		a.margin = 0 // nothing spoke for anything
+	}
 }
 
 // strongest returns the best score of an intent other than other.
