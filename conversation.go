@@ -70,6 +70,7 @@ type Decision struct {
 	Confidence    float64    `json:"confidence"` // 0..1: the share of such decisions that are right
 	Fields        LeadFields `json:"fields"`     // what this turn and the ones before it told
 	AskedForHuman bool       `json:"asked_for_human,omitempty"`
+	Escalated     bool       `json:"escalated,omitempty"` // a person was asked for it
 	Summary       string     `json:"summary,omitempty"` // one sentence for the person who takes over
 	Language      string     `json:"language,omitempty"`
 }

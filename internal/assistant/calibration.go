@@ -8,7 +8,7 @@ type knot struct{ margin, share float64 }
 // with damaged copies of it, as the rules know the undamaged ones too well; see
 // TestCalibrationIsFitted, which computes it anew and prints it.
 func calibration() []knot {
-	return []knot{{0, 0.46}, {0.3, 0.46}, {0.7, 0.46}, {1.1, 0.935}, {1.5, 0.953}, {2.5, 0.955}, {4, 0.98}, {7, 0.98}}
+	return []knot{{0, 0.28}, {0.3, 0.59}, {0.7, 0.8}, {1.1, 0.94}, {1.5, 0.945}, {2.5, 0.975}, {4, 0.98}, {7, 0.98}}
 }
 
 // confidence returns the probability that a decision with this margin is right,

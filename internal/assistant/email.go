@@ -1,6 +1,7 @@
 package assistant
 
 import (
+	"sort"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -15,11 +16,15 @@ type emailHit struct {
 	points     int    // grows with signs that it is the writer's own
 }
 
+// maxContacts bounds how many addresses and how many numbers of one text are looked
+// at: nobody has more, and every word is compared with them.
+const maxContacts = 16
+
 // findEmails returns the addresses in text, in order. Looking left and right of each
 // @ is bounded by the longest address there can be, so the cost is linear.
 func findEmails(text string) []emailHit {
 	var out []emailHit
-	for i := 0; i < len(text); i++ {
+	for i := 0; i < len(text) && len(out) < maxContacts; i++ {
 		if text[i] != '@' {
 			continue
 		}
@@ -67,7 +72,7 @@ func domainEnd(s string, at int) int {
 // them; brackets around "at" make it sure.
 func (lx *lexicon) findSpelled(text string, ws []word) []emailHit {
 	var out []emailHit
-	for i := 1; i < len(ws)-1; i++ {
+	for i := 1; i < len(ws)-1 && len(out) < maxContacts; i++ {
 		if !atWord(ws[i].fold) || ws[i+1].before >= breakSentence {
 			continue
 		}
@@ -150,8 +155,9 @@ func topLevel(w string) bool {
 func ownEmail(hits []emailHit, text, name string) (emailHit, bool) {
 	best := -1
 	from := 0
+	sort.SliceStable(hits, func(i, j int) bool { return hits[i].start < hits[j].start })
 	for i := range hits {
-		hits[i].points = emailPoints(text[from:hits[i].start], hits[i].email, name)
+		hits[i].points = emailPoints(text[min(from, hits[i].start):hits[i].start], hits[i].email, name)
 		from = hits[i].end
 		if best < 0 || hits[i].points >= hits[best].points {
 			best = i

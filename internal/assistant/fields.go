@@ -75,11 +75,23 @@ func (lx *lexicon) fieldsOf(text string, ask asked, a analysis, known bellhop.Le
 	if n := len(r.phones); n > 0 {
 		f.Phone = r.phones[n-1].phone
 	}
-	f.Name, f.Company = titled(r.name), r.company
+	f.Name, f.Company = titled(bounded(r.name)), bounded(r.company)
 	if a.intent == bellhop.IntentLead {
 		f.Wants = r.wants(a)
 	}
 	return f, r.sure
+}
+
+// maxField bounds a name in runes; what is longer is none.
+const maxField = 100
+
+// bounded returns v on one line, or "" when it is too long to be a name.
+func bounded(v string) string {
+	v = strings.Join(strings.Fields(v), " ")
+	if utf8.RuneCountInString(v) > maxField {
+		return ""
+	}
+	return v
 }
 
 // shouting reports whether text has letters and hardly any small one.

@@ -16,7 +16,7 @@ type phoneHit struct {
 // question for a number, so that bare digits are believed.
 func findPhones(text string, asked bool) []phoneHit {
 	var out []phoneHit
-	for i := 0; i < len(text); {
+	for i := 0; i < len(text) && len(out) < maxContacts; {
 		if !phoneStart(text, i) {
 			i++
 			continue

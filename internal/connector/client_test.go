@@ -83,7 +83,7 @@ func TestPublicAddr(t *testing.T) {
 		"169.254.169.254": false, "100.64.0.1": false, "0.0.0.0": false, "0.1.2.3": false, "255.255.255.255": false,
 		"224.0.0.1": false, "198.18.0.1": false, "192.0.2.1": false, "240.0.0.1": false, "192.88.99.1": false,
 		"::1": false, "::": false, "fe80::1": false, "fe80::1%eth0": false, "fc00::1": false, "fd00:ec2::254": false, "ff02::1": false,
-		"::ffff:127.0.0.1": false, "::ffff:10.0.0.1": false, "::ffff:169.254.169.254": false, "::127.0.0.1": false,
+		"::ffff:127.0.0.1": false, "::ffff:10.0.0.1": false, "::ffff:169.254.169.254": false, "::ffff:100.64.0.1": false, "::ffff:198.18.0.1": false, "::ffff:0.1.2.3": false, "::127.0.0.1": false,
 		"64:ff9b::7f00:1": false, "64:ff9b:1::1": false, "2002:7f00:1::": false, "2001:0:1::1": false,
 		"2001:db8::1": false, "fec0::1": false, "3fff::1": false,
 	} {
@@ -236,8 +236,15 @@ func TestDoBoundsTheAnswerAndFollowsNothing(t *testing.T) {
 	c := newTestClient(t)
 	var second atomic.Bool
 	mux := http.NewServeMux()
+	var sent atomic.Int64
 	mux.HandleFunc("/huge", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write(bytes.Repeat([]byte("x"), MaxAnswer+10))
+		for sent.Load() < 10*MaxAnswer {
+			n, err := w.Write(bytes.Repeat([]byte("x"), 64<<10))
+			sent.Add(int64(n))
+			if err != nil {
+				return
+			}
+		}
 	})
 	mux.HandleFunc("/exact", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write(bytes.Repeat([]byte("x"), MaxAnswer))
@@ -251,6 +258,9 @@ func TestDoBoundsTheAnswerAndFollowsNothing(t *testing.T) {
 	huge, err := c.Do(context.Background(), Request{Method: "GET", URL: srv.URL + "/huge"})
 	if err != nil || !huge.Cut || len(huge.Body) != MaxAnswer {
 		t.Errorf("huge: cut %v, %d bytes, %v", huge.Cut, len(huge.Body), err)
+	}
+	if n := sent.Load(); n > 5*MaxAnswer {
+		t.Errorf("%d bytes of an endless answer were taken", n)
 	}
 	exact, err := c.Do(context.Background(), Request{Method: "GET", URL: srv.URL + "/exact"})
 	if err != nil || exact.Cut || len(exact.Body) != MaxAnswer {

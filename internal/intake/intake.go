@@ -95,7 +95,7 @@ type Turn struct {
 // Turn takes in a turn. The decision is a proposal: fields that cannot be what they
 // claim are dropped, not stored.
 func (in *Intake) Turn(ctx context.Context, t Turn) (store.Accepted, error) {
-	if err := checkText("text", t.Text, MaxText, true); err != nil {
+	if err := CheckMessage(t.Text); err != nil {
 		return store.Accepted{}, err
 	}
 	if err := CheckClientID(t.ClientID); err != nil {
@@ -190,6 +190,9 @@ func (in *Intake) accept(ctx context.Context, it store.Intake) (store.Accepted, 
 func tooLarge() error {
 	return bellhop.Errorf(bellhop.CodeTooLarge, "Send at most 1 MiB.", "The body is larger than 1 MiB.")
 }
+
+// CheckMessage checks the text of a message.
+func CheckMessage(text string) error { return checkText("text", text, MaxText, true) }
 
 // CheckClientID checks a client's message id.
 func CheckClientID(id string) error {

@@ -193,6 +193,12 @@ func (db *DB) Close() error {
 	return errors.Join(errs...)
 }
 
+// Ping checks that the database answers.
+func (db *DB) Ping(ctx context.Context) error { return db.r.PingContext(ctx) }
+
+// Now returns the time of the store's clock.
+func (db *DB) Now() time.Time { return db.clock.Now() }
+
 // Kind returns the kind of the database.
 func (db *DB) Kind() Kind { return db.kind }
 

@@ -18,22 +18,27 @@ const AnyStep = "steps"
 // ConversationTopic is the topic of everything a conversation's owner can see change.
 func ConversationTopic(id string) string { return "conversation:" + id }
 
-// Subscribe returns a channel that receives after something changed, and a function
-// that ends the subscription. Changes while nobody receives are folded into one.
-func (h *Hub) Subscribe(topic string) (<-chan struct{}, func()) {
+// Subscribe returns a channel that receives after something changed about any of the
+// topics, and a function that ends the subscription. Changes while nobody receives are
+// folded into one.
+func (h *Hub) Subscribe(topics ...string) (<-chan struct{}, func()) {
 	ch := make(chan struct{}, 1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.subs[topic] == nil {
-		h.subs[topic] = map[chan struct{}]struct{}{}
+	for _, topic := range topics {
+		if h.subs[topic] == nil {
+			h.subs[topic] = map[chan struct{}]struct{}{}
+		}
+		h.subs[topic][ch] = struct{}{}
 	}
-	h.subs[topic][ch] = struct{}{}
 	return ch, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		delete(h.subs[topic], ch)
-		if len(h.subs[topic]) == 0 {
-			delete(h.subs, topic)
+		for _, topic := range topics {
+			delete(h.subs[topic], ch)
+			if len(h.subs[topic]) == 0 {
+				delete(h.subs, topic)
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package conntest
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,17 +16,7 @@ const shortBox = 250 * time.Millisecond
 
 // Run is the suite.
 func Run(t *testing.T, h Harness) {
-	if len(h.Cases) != len(h.Vendor.Manifest.Actions) {
-		seen := map[bellhop.Action]bool{}
-		for _, c := range h.Cases {
-			seen[c.Action] = true
-		}
-		for _, a := range h.Vendor.Manifest.Actions {
-			if !seen[a.Action] {
-				t.Errorf("no case for action %s", a.Action)
-			}
-		}
-	}
+	h.wantEveryAction(t)
 	for _, c := range h.Cases {
 		t.Run(c.name(), func(t *testing.T) {
 			t.Parallel()
@@ -54,6 +45,15 @@ func Run(t *testing.T, h Harness) {
 		_, err := r.conn.Do(context.Background(), Call(t, "nobody.does_this", "k", map[string]any{}, nil))
 		wantClass(t, err, bellhop.ClassRejected)
 	})
+}
+
+func (h Harness) wantEveryAction(t *testing.T) {
+	t.Helper()
+	for _, a := range h.Vendor.Manifest.Actions {
+		if !slices.ContainsFunc(h.Cases, func(c Case) bool { return c.Action == a.Action }) {
+			t.Errorf("no case for action %s", a.Action)
+		}
+	}
 }
 
 func (h Harness) testPlain(t *testing.T, c Case) {

@@ -1,0 +1,135 @@
+// Package api is the JSON API of the outer contract: visitors, conversations, requests,
+// leads, support requests, webhooks and what operators use. Errors are problem+json.
+// Rules do not live here: handlers ask intake, desk and watch.
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"bellhop"
+	"bellhop/internal/assistant"
+	"bellhop/internal/desk"
+	"bellhop/internal/identity"
+	"bellhop/internal/intake"
+	"bellhop/internal/store"
+	"bellhop/internal/watch"
+)
+
+// Opts configures the API.
+type Opts struct {
+	DB        *store.DB
+	Intake    *intake.Intake
+	Desk      *desk.Desk
+	Auth      *identity.Authenticator
+	Tokens    *identity.Tokens
+	Assistant assistant.Assistant
+	Functions *watch.Functions
+	Clock     bellhop.Clock
+	Logger    *slog.Logger
+	Origins   []string // that browsers may call from
+	PublicURL string
+	Version   string
+	// MetricsOpen lets anybody read /metrics; else an operator or server key is needed.
+	MetricsOpen bool
+}
+
+// API serves the outer contract.
+type API struct {
+	o       Opts
+	mux     *http.ServeMux
+	huma    huma.API
+	limits  *limiter
+	metrics *metrics
+	streams sync.WaitGroup
+	closing chan struct{}
+	once    sync.Once
+}
+
+// New makes the API.
+func New(o Opts) (*API, error) {
+	if o.DB == nil || o.Intake == nil || o.Desk == nil || o.Auth == nil || o.Tokens == nil || o.Assistant == nil {
+		return nil, errors.New("api: DB, Intake, Desk, Auth, Tokens and Assistant are required")
+	}
+	if o.Clock == nil {
+		o.Clock = bellhop.SystemClock{}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Functions == nil {
+		o.Functions = watch.NewFunctions()
+	}
+	a := &API{o: o, mux: http.NewServeMux(), limits: newLimiter(o.Clock), metrics: newMetrics(o.DB, o.Version),
+		closing: make(chan struct{})}
+	installProblems()
+	cfg := huma.DefaultConfig("Bellhop", o.Version)
+	cfg.Info.Description = "Carries what customers say or pay to the systems that matter, exactly once, or hands it to a person."
+	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "", "", ""
+	cfg.CreateHooks = nil
+	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"bearer": {Type: "http", Scheme: "bearer",
+		Description: "A visitor token, a Supabase access token, a server key or an operator key."}}
+	a.huma = humago.New(a.mux, cfg)
+	a.routes()
+	a.plainRoutes()
+	return a, nil
+}
+
+// routes registers everything that huma describes and validates.
+func (a *API) routes() {
+	a.visitorRoutes()
+	a.conversationRoutes()
+	a.requestRoutes()
+	a.opsStepRoutes()
+	a.opsSupportRoutes()
+	a.opsWatchRoutes()
+}
+
+// plainRoutes registers what is no JSON in and out, or must not be parsed before it is
+// verified.
+func (a *API) plainRoutes() {
+	a.mux.HandleFunc("POST /webhooks/{connection}", a.receiveWebhook)
+	a.mux.HandleFunc("GET /v1/conversations/{id}/stream", a.streamConversation)
+	a.mux.HandleFunc("GET /healthz", a.showHealth)
+	a.mux.HandleFunc("GET /readyz", a.showReady)
+	a.mux.HandleFunc("GET /metrics", a.showMetrics)
+	a.mux.HandleFunc("GET /openapi.json", a.showOpenAPI)
+	describePlain(a.huma.OpenAPI())
+}
+
+// Handler returns the API with everything that holds for every call around it.
+func (a *API) Handler() http.Handler {
+	return a.withCorrelation(a.withRecovery(a.withHeaders(a.withCORS(a.withIdentity(a.withBody(a.notFound(a.mux)))))))
+}
+
+// Owns reports whether the API answers a path; the rest of the server takes the others.
+func (a *API) Owns(r *http.Request) bool {
+	_, pattern := a.mux.Handler(r)
+	return pattern != ""
+}
+
+// Close ends the streams; browsers connect again by themselves.
+func (a *API) Close() {
+	a.once.Do(func() { close(a.closing) })
+	a.streams.Wait()
+}
+
+// op makes an operation with what all operations share.
+func op(method, path, id, summary string, status int, tags ...string) huma.Operation {
+	return huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, DefaultStatus: status, Tags: tags,
+		MaxBodyBytes: intake.MaxBody, BodyReadTimeout: 15 * time.Second,
+		Security: []map[string][]string{{"bearer": {}}},
+		Errors:   []int{400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503}}
+}
+
+// bounded gives a handler a time limit of its own.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, 30*time.Second)
+}

@@ -1,0 +1,217 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"bellhop"
+	"bellhop/internal/assistant"
+	"bellhop/internal/desk"
+	"bellhop/internal/intake"
+	"bellhop/internal/store"
+)
+
+// assistantTime is how long the assistant may think before the turn goes on without it.
+const assistantTime = 25 * time.Second
+
+type messageIn struct {
+	ID     string `path:"id" maxLength:"100"`
+	Accept string `header:"Accept"`
+	Body   struct {
+		_    struct{} `additionalProperties:"true"`
+		ID   string   `json:"id" minLength:"1" maxLength:"200" doc:"An id of the client's own; the same id again changes nothing."`
+		Text string   `json:"text" minLength:"1" doc:"At most 8,000 characters."`
+	}
+}
+
+type decisionBody struct {
+	Intent     string  `json:"intent" enum:"lead,billing,support,question,other"`
+	Confidence float64 `json:"confidence" minimum:"0" maximum:"1"`
+	Escalated  bool    `json:"escalated" doc:"A person has it."`
+}
+
+type turnBody struct {
+	Reply struct {
+		ID   string `json:"id"`
+		Text string `json:"text"`
+	} `json:"reply"`
+	Decision      decisionBody  `json:"decision"`
+	Requests      []requestBody `json:"requests"`
+	CorrelationID string        `json:"correlation_id"`
+}
+
+func typeOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
+
+// sendMessage checks who asks and what before it decides in which form to answer: an
+// error is a problem in both.
+func (a *API) sendMessage(ctx context.Context, in *messageIn) (*huma.StreamResponse, error) {
+	conv, err := a.checkMessage(ctx, in)
+	if err != nil {
+		p := problemOf(ctx, err)
+		a.logProblem(ctx, p)
+		return nil, p
+	}
+	if strings.Contains(in.Accept, "text/event-stream") {
+		return &huma.StreamResponse{Body: func(hc huma.Context) { a.streamTurn(hc, conv, in) }}, nil
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	turn, err := a.turn(ctx, conv, in, nil)
+	if err != nil {
+		p := problemOf(ctx, err)
+		a.logProblem(ctx, p)
+		return nil, p
+	}
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		hc.SetHeader("Content-Type", "application/json")
+		hc.SetStatus(http.StatusOK)
+		_ = json.NewEncoder(hc.BodyWriter()).Encode(turn) // the client is gone if it fails
+	}}, nil
+}
+
+func (a *API) checkMessage(ctx context.Context, in *messageIn) (store.ConversationState, error) {
+	var none store.ConversationState
+	o, err := owner(ctx)
+	if err != nil {
+		return none, err
+	}
+	if err := checkID(in.ID, "conversation"); err != nil {
+		return none, err
+	}
+	if err := intake.CheckClientID(in.Body.ID); err != nil {
+		return none, err
+	}
+	if err := intake.CheckMessage(in.Body.Text); err != nil {
+		return none, err
+	}
+	if err := a.limit("messages:"+o.VisitorID+o.UserID, messagesPerSecond, messagesBurst); err != nil {
+		return none, err
+	}
+	return a.o.DB.Conversation(ctx, in.ID, o)
+}
+
+// turn answers one message: what was answered before is answered the same; else the
+// assistant proposes, intake commits, and only then is anything told.
+func (a *API) turn(ctx context.Context, conv store.ConversationState, in *messageIn, delta func(string)) (*turnBody, error) {
+	if old, err := a.o.DB.TurnByClientID(ctx, conv.ID, in.Body.ID); err != nil || len(old) > 0 {
+		if err != nil {
+			return nil, err
+		}
+		return a.told(ctx, conv, old)
+	}
+	ans := a.ask(ctx, conv, in.Body.Text, delta)
+	t := intake.Turn{ConversationID: conv.ID, Owner: conv.Owner, ClientID: in.Body.ID, Text: in.Body.Text, Reply: ans.Text,
+		Decision: ans.Decision, CorrelationID: correlationOf(ctx)}
+	if ans.Escalate {
+		t.Ask = &bellhop.SupportAsk{Reason: ans.EscalateReason, Body: ans.Decision.Summary}
+	}
+	acc, err := a.o.Intake.Turn(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := a.o.DB.Turn(ctx, conv.ID, acc.EventID)
+	if err != nil {
+		return nil, err
+	}
+	return a.told(ctx, conv, stored)
+}
+
+// told is the answer to a stored turn.
+func (a *API) told(ctx context.Context, conv store.ConversationState, turn []store.StoredMessage) (*turnBody, error) {
+	out := &turnBody{CorrelationID: correlationOf(ctx)}
+	for _, m := range turn {
+		if m.CorrelationID != "" {
+			out.CorrelationID = m.CorrelationID
+		}
+		if m.Role != bellhop.RoleCustomer {
+			out.Reply.ID, out.Reply.Text = m.ID, m.Text
+			continue
+		}
+		if m.Decision != nil {
+			out.Decision = decisionBody{string(m.Decision.Intent), m.Decision.Confidence, m.Decision.Escalated}
+		}
+	}
+	var err error
+	out.Requests, err = a.conversationRequests(ctx, conv.ID)
+	return out, err
+}
+
+// ask lets the assistant answer. When it fails the customer is answered honestly and a
+// person gets the question: a broken assistant must not break the chat.
+func (a *API) ask(ctx context.Context, conv store.ConversationState, text string, delta func(string)) assistant.Answer {
+	t := assistant.Turn{ConversationID: conv.ID, Text: text, Known: conv.Fields}
+	msgs, err := a.o.DB.Messages(ctx, conv.ID, 40)
+	if err == nil {
+		for _, m := range msgs {
+			t.History = append(t.History, m.Message)
+		}
+		var facts []store.RequestFacts
+		facts, err = a.o.DB.RequestsByOwner(ctx, conv.Owner, 20)
+		for _, f := range facts {
+			t.Own = append(t.Own, desk.View(f))
+		}
+	}
+	var ans assistant.Answer
+	if err == nil {
+		box, cancel := context.WithTimeout(ctx, assistantTime)
+		defer cancel()
+		ans, err = a.reply(box, t, delta)
+	}
+	if err != nil {
+		a.o.Logger.ErrorContext(ctx, "assistant failed", "error", err.Error(), "correlation_id", correlationOf(ctx))
+		ans = assistant.Answer{Text: "I cannot answer this just now. Below you see who has your message.", Escalate: true,
+			EscalateReason: bellhop.ReasonLowConfidence, Decision: bellhop.Decision{Intent: bellhop.IntentOther,
+				Summary: "The assistant failed, so nobody has answered this message yet."}}
+		if delta != nil {
+			delta(ans.Text)
+		}
+	}
+	ans.Decision.Escalated = ans.Escalate
+	return ans
+}
+
+func (a *API) reply(ctx context.Context, t assistant.Turn, delta func(string)) (ans assistant.Answer, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the assistant panicked: %v", p)
+		}
+	}()
+	return a.o.Assistant.Reply(ctx, t, delta)
+}
+
+// streamTurn answers as server-sent events: the text as it is made, then, after the
+// commit, each request and the whole answer.
+func (a *API) streamTurn(hc huma.Context, conv store.ConversationState, in *messageIn) {
+	a.streams.Add(1)
+	defer a.streams.Done()
+	hc.SetHeader("Content-Type", "text/event-stream; charset=utf-8")
+	hc.SetHeader("X-Accel-Buffering", "no")
+	hc.SetStatus(http.StatusOK)
+	ctx, cancel := bounded(hc.Context())
+	defer cancel()
+	w := newEventWriter(hc.BodyWriter())
+	var once sync.Mutex
+	turn, err := a.turn(ctx, conv, in, func(piece string) {
+		once.Lock()
+		defer once.Unlock()
+		w.send("delta", map[string]string{"text": piece})
+	})
+	if err != nil {
+		p := problemOf(ctx, err)
+		a.logProblem(ctx, p)
+		w.send("error", p)
+		return
+	}
+	for _, r := range turn.Requests {
+		w.send("request", r)
+	}
+	w.send("done", turn)
+}
