@@ -13,9 +13,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -26,7 +23,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/ncruces/go-sqlite3"
-	"github.com/ncruces/go-sqlite3/driver"
 
 	"bellhop"
 )
@@ -113,41 +109,6 @@ func Open(ctx context.Context, o Opts) (*DB, error) {
 	return db, nil
 }
 
-// openSQLite opens one writer, because SQLite has one, and a pool of readers. WAL lets
-// them go on during a write; synchronous=FULL makes a commit survive a power cut, and
-// costs nothing once commits are grouped. busy_timeout comes first, so that the other
-// pragmas wait as well.
-func (db *DB) openSQLite(path string) error {
-	if path == "" {
-		return errors.New("sqlite: the path of the file is missing")
-	}
-	db.kind, db.path = SQLite, path
-	dsn := func(q string) string { return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q }
-	common := "_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)&_pragma=synchronous(full)" +
-		"&_pragma=foreign_keys(on)&_pragma=temp_store(memory)&_pragma=cache_size(-8000)"
-	w, err := driver.Open(dsn(common + "&_txlock=immediate"))
-	if err != nil {
-		return fmt.Errorf("sqlite: %w", err)
-	}
-	w.SetMaxOpenConns(1)
-	w.SetConnMaxLifetime(0)
-	w.SetMaxIdleConns(1)
-	if err := w.Ping(); err != nil { // makes the file before a reader opens it
-		w.Close()
-		return fmt.Errorf("sqlite: cannot open %s: %w", path, err)
-	}
-	r, err := driver.Open(dsn(common + "&_pragma=query_only(on)"))
-	if err != nil {
-		w.Close()
-		return fmt.Errorf("sqlite: %w", err)
-	}
-	r.SetMaxOpenConns(4)
-	r.SetMaxIdleConns(2)
-	r.SetConnMaxIdleTime(time.Minute)
-	db.w, db.r = w, r
-	return nil
-}
-
 func (db *DB) openPostgres(ctx context.Context, o Opts) error {
 	db.kind = Postgres
 	cfg, err := pgxpool.ParseConfig(o.URL)
@@ -214,31 +175,6 @@ func (db *DB) Hub() *Hub { return db.hub }
 // SetEnqueuer sets who carries due steps to the workers; before it is set, steps are
 // stored and wait for the sweep of the next start.
 func (db *DB) SetEnqueuer(q Enqueuer) { db.queue = q }
-
-// Lock takes the SQLite file for this process, so that two servers cannot run their
-// engines on one file. On Postgres any number of nodes may serve. The lock is an open
-// transaction on a file beside the database: the operating system lets go of it when
-// the process dies.
-func (db *DB) Lock(ctx context.Context) error {
-	if db.kind != SQLite {
-		return nil
-	}
-	path := db.path + ".lock"
-	l, err := driver.Open("file:" + (&url.URL{Path: path}).EscapedPath() + "?_txlock=exclusive&_pragma=busy_timeout(50)")
-	if err != nil {
-		return fmt.Errorf("sqlite: lock: %w", err)
-	}
-	l.SetMaxOpenConns(1)
-	if _, err := l.ExecContext(ctx, "BEGIN EXCLUSIVE"); err != nil {
-		l.Close()
-		if errors.Is(err, sqlite3.BUSY) {
-			return fmt.Errorf("another bellhop is serving %s; stop it first, or give this one a database of its own", db.path)
-		}
-		return fmt.Errorf("sqlite: lock: %w", err)
-	}
-	db.lock = l
-	return nil
-}
 
 // Tx is a transaction: it turns the SQL text and the arguments into the database's own
 // form, and carries the time that everything in it is stamped with.
@@ -320,108 +256,6 @@ func head(text string) string {
 	return text
 }
 
-// text returns the database's own form of an SQL text.
-func (db *DB) text(s string) string {
-	if db.kind == Postgres {
-		return s
-	}
-	if t, ok := db.texts.Load(s); ok {
-		return t.(string)
-	}
-	t := sqliteText(s)
-	db.texts.Store(s, t)
-	return t
-}
-
-// sqliteText drops the schema and turns $n into ?n. The store's texts hold neither a
-// dollar sign nor "bellhop." for any other purpose.
-func sqliteText(s string) string {
-	s = strings.ReplaceAll(s, "bellhop.", "")
-	return strings.ReplaceAll(s, "$", "?")
-}
-
-// timeLayout sorts as text in the order of time.
-const timeLayout = "2006-01-02T15:04:05.000000Z"
-
-// args turns times into the database's own form: native on Postgres, text that sorts on
-// SQLite. A zero time is NULL.
-func (db *DB) args(args []any) []any {
-	for i, a := range args {
-		t, ok := a.(time.Time)
-		if !ok {
-			continue
-		}
-		switch {
-		case t.IsZero():
-			args[i] = nil
-		case db.kind == SQLite:
-			args[i] = t.UTC().Format(timeLayout)
-		default:
-			args[i] = t.UTC()
-		}
-	}
-	return args
-}
-
-// forUpdate is the row lock that Postgres needs between reading and writing a row.
-// dialect: SQLite has one writer, so a transaction that writes has it already.
-func (t *Tx) forUpdate() string {
-	if t.db.kind == Postgres {
-		return " FOR UPDATE"
-	}
-	return ""
-}
-
-// nul returns NULL for "".
-func nul(s string) any {
-	if s == "" {
-		return nil
-	}
-	return s
-}
-
-// timeDest scans a time of either database; NULL is the zero time.
-type timeDest struct{ t *time.Time }
-
-func (d timeDest) Scan(src any) error {
-	switch v := src.(type) {
-	case nil:
-		*d.t = time.Time{}
-	case time.Time:
-		*d.t = v.UTC()
-	case string:
-		t, err := time.Parse(time.RFC3339Nano, v)
-		if err != nil {
-			return err
-		}
-		*d.t = t.UTC()
-	case []byte:
-		return d.Scan(string(v))
-	default:
-		return fmt.Errorf("a time cannot be read from %T", src)
-	}
-	return nil
-}
-
-// strDest scans text; NULL is "".
-type strDest struct{ s *string }
-
-func (d strDest) Scan(src any) error {
-	switch v := src.(type) {
-	case nil:
-		*d.s = ""
-	case string:
-		*d.s = v
-	case []byte:
-		*d.s = string(v)
-	case int64:
-		*d.s = strconv.FormatInt(v, 10)
-	default:
-		return fmt.Errorf("text cannot be read from %T", src)
-	}
-	return nil
-}
-
 // isConflict reports a failure that running the same transaction again can heal.
 func isConflict(err error) bool {
 	var pg *pgconn.PgError
@@ -435,16 +269,4 @@ func isUnique(err error) bool {
 		return pg.Code == "23505"
 	}
 	return errors.Is(err, sqlite3.CONSTRAINT_UNIQUE) || errors.Is(err, sqlite3.CONSTRAINT_PRIMARYKEY)
-}
-
-// fileSize returns the size of the SQLite file in bytes, 0 elsewhere.
-func (db *DB) fileSize() int64 {
-	if db.kind != SQLite {
-		return 0
-	}
-	fi, err := os.Stat(db.path)
-	if err != nil {
-		return 0
-	}
-	return fi.Size()
 }

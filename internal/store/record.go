@@ -193,34 +193,15 @@ func (b *recording) recordOne(ctx context.Context, i int) error {
 		b.out[i].Stale = true
 		return nil
 	}
-	incident, task := o.Step.IncidentID, o.Step.TaskID
-	if o.Incident != nil {
-		if incident, task, err = b.joinIncident(ctx, i); err != nil {
-			return err
-		}
-	}
-	if o.Task != nil {
-		if task, err = joinTask(ctx, b.t, *o.Task, o.DedupKey); err != nil {
-			return err
-		}
-	}
-	attempts := o.Step.Attempts
-	if o.Attempt != nil {
-		attempts++
-	}
-	first := o.Step.FirstAttemptAt
-	if first.IsZero() && o.Attempt != nil {
-		first = o.Attempt.StartedAt
+	incident, task, err := b.holders(ctx, i)
+	if err != nil {
+		return err
 	}
 	due := o.DueAt
 	if due.IsZero() {
 		due = b.t.now
 	}
-	_, err = b.t.exec(ctx, `UPDATE bellhop.steps SET state = $2, due_at = $3, error_class = $4, error = $5, result = $6,
-		done_by = $7, incident_id = $8, task_id = $9, attempts = $10, first_attempt_at = $11, lease_until = NULL,
-		updated_at = $12 WHERE id = $1`, o.Step.ID, string(o.State), due, string(o.Class), o.Error, nulBytes(o.Result),
-		o.DoneBy, nul(incident), nul(task), attempts, first, b.t.now)
-	if err != nil {
+	if err := b.writeStep(ctx, o, incident, task, due); err != nil {
 		return err
 	}
 	b.touched = append(b.touched, o.Step)
@@ -235,6 +216,36 @@ func (b *recording) recordOne(ctx context.Context, i int) error {
 		b.later[k] = append(b.later[k], o.Step.PersonID)
 	}
 	return nil
+}
+
+// holders returns the incident and the task that hold the step after this outcome.
+func (b *recording) holders(ctx context.Context, i int) (incident, task string, err error) {
+	o := &b.items[i]
+	incident, task = o.Step.IncidentID, o.Step.TaskID
+	if o.Incident != nil {
+		if incident, task, err = b.joinIncident(ctx, i); err != nil {
+			return "", "", err
+		}
+	}
+	if o.Task != nil {
+		task, err = joinTask(ctx, b.t, *o.Task, o.DedupKey)
+	}
+	return incident, task, err
+}
+
+func (b *recording) writeStep(ctx context.Context, o *Outcome, incident, task string, due time.Time) error {
+	attempts, first := o.Step.Attempts, o.Step.FirstAttemptAt
+	if o.Attempt != nil {
+		attempts++
+		if first.IsZero() {
+			first = o.Attempt.StartedAt
+		}
+	}
+	_, err := b.t.exec(ctx, `UPDATE bellhop.steps SET state = $2, due_at = $3, error_class = $4, error = $5, result = $6,
+		done_by = $7, incident_id = $8, task_id = $9, attempts = $10, first_attempt_at = $11, lease_until = NULL,
+		updated_at = $12 WHERE id = $1`, o.Step.ID, string(o.State), due, string(o.Class), o.Error, nulBytes(o.Result),
+		o.DoneBy, nul(incident), nul(task), attempts, first, b.t.now)
+	return err
 }
 
 // nulBytes passes JSON as text, which both databases take; empty is NULL.
@@ -310,137 +321,6 @@ func (b *recording) leaveLanes(ctx context.Context) error {
 		next[k] = nil // one worker takes it
 	}
 	return nil
-}
-
-// EnqueueLanes makes jobs for lanes that a worker was told about by Recorded.Next and
-// did not take itself.
-func (db *DB) EnqueueLanes(ctx context.Context, connection string, persons []string) error {
-	return db.changeSteps(ctx, func(_ *Tx, c *changed) error {
-		for _, p := range persons {
-			c.due = append(c.due, dueLane{connection, p})
-		}
-		return nil
-	})
-}
-
-// changed is what a transaction outside the recorder did to steps.
-type changed struct {
-	due     []dueLane
-	touched []bellhop.Step
-	jobs    []Job
-}
-
-// changeSteps runs a transaction that changes steps outside the recorder: it enqueues
-// the lanes that became due and, after the commit, wakes who waits.
-func (db *DB) changeSteps(ctx context.Context, fn func(*Tx, *changed) error) error {
-	var c changed
-	err := db.tx(ctx, func(t *Tx) error {
-		c = changed{}
-		if err := fn(t, &c); err != nil {
-			return err
-		}
-		jobs, err := enqueue(ctx, t, c.due)
-		c.jobs = append(c.jobs, jobs...)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if db.queue != nil && len(c.jobs) > 0 {
-		db.queue.Committed(c.jobs)
-	}
-	db.wakeSteps(c.touched)
-	return nil
-}
-
-// wakeSteps tells those who watch the conversations that the steps serve.
-func (db *DB) wakeSteps(steps []bellhop.Step) {
-	topics := []string{AnyStep}
-	for _, s := range steps {
-		if s.RequestID != "" {
-			topics = append(topics, RequestTopic(s.RequestID))
-		}
-	}
-	db.hub.Wake(topics...)
-}
-
-// RequestTopic is the topic of one customer request.
-func RequestTopic(id string) string { return "request:" + id }
-
-// ErrNoIncident is returned when an incident is not open.
-var ErrNoIncident = errors.New("the incident is not open")
-
-// joinIncident adds the outcome's step to the open incident of its cause, opening it
-// with its task and alerts when there is none.
-func (b *recording) joinIncident(ctx context.Context, i int) (incident, task string, err error) {
-	o := &b.items[i]
-	c := o.Incident
-	if o.JoinIncident != "" {
-		err = b.t.queryRow(ctx, `UPDATE bellhop.incidents SET steps = steps + 1, updated_at = $2
-			WHERE id = $1 AND closed_at IS NULL RETURNING id, task_id`, o.JoinIncident, b.t.now).
-			Scan(&incident, strDest{&task})
-		if !errIsNoRows(err) {
-			return incident, task, err
-		}
-	}
-	add := 1
-	if o.Step.IncidentID != "" {
-		add = 0 // the step was counted when it joined first
-	}
-	id := NewID()
-	err = b.t.queryRow(ctx, `INSERT INTO bellhop.incidents (id, connection, class, detail, steps, opened_at, updated_at)
-		VALUES ($1, $2, $3, $4, 1, $5, $5) ON CONFLICT (connection, class) WHERE closed_at IS NULL
-		DO UPDATE SET steps = bellhop.incidents.steps + $6, updated_at = excluded.updated_at RETURNING id, task_id`,
-		id, c.Connection, string(c.Class), c.Detail, b.t.now, add).Scan(&incident, strDest{&task})
-	if err != nil {
-		return "", "", err
-	}
-	if incident == id {
-		b.out[i].OpenedIncident = id
-		inc := bellhop.Incident{ID: id, Connection: c.Connection, Class: c.Class, Detail: c.Detail, Steps: 1,
-			OpenedAt: b.t.now, UpdatedAt: b.t.now}
-		if task, err = b.openIncident(ctx, inc, o.Step); err != nil {
-			return "", "", err
-		}
-	}
-	if o.Park {
-		err = openCircuit(ctx, b.t, c.Connection, incident, o.ProbeAt)
-	}
-	return incident, task, err
-}
-
-func (b *recording) openIncident(ctx context.Context, inc bellhop.Incident, first bellhop.Step) (string, error) {
-	if b.plans.Opened == nil {
-		return "", nil
-	}
-	op := b.plans.Opened(inc, first)
-	task := ""
-	if op.Task != nil {
-		op.Task.IncidentID = inc.ID
-		if op.Task.ID == "" {
-			op.Task.ID = NewID()
-		}
-		task = op.Task.ID
-		if err := insertSupport(ctx, b.t, []bellhop.SupportRequest{*op.Task}); err != nil {
-			return "", err
-		}
-		if _, err := b.t.exec(ctx, "UPDATE bellhop.incidents SET task_id = $2 WHERE id = $1", inc.ID, task); err != nil {
-			return "", err
-		}
-	}
-	jobs, err := insertPlanned(ctx, b.t, op.Steps, first.CorrelationID)
-	b.jobs = append(b.jobs, jobs...)
-	return task, err
-}
-
-// insertPlanned stores steps that no event planned: alerts of an incident.
-func insertPlanned(ctx context.Context, t *Tx, planned []bellhop.PlannedStep, correlationID string) ([]Job, error) {
-	steps := make([]*stepRow, 0, len(planned))
-	for _, p := range planned {
-		steps = append(steps, &stepRow{id: NewID(), person: NoPerson, connection: p.Connection, key: p.Key, planned: p,
-			item: -1, correlationID: correlationID})
-	}
-	return insertSteps(ctx, t, steps)
 }
 
 // errIsNoRows reports that a query found nothing.

@@ -165,15 +165,30 @@ type Counts struct {
 // Counts reads the numbers since a time.
 func (db *DB) Counts(ctx context.Context, since time.Time) (Counts, error) {
 	c := Counts{StepsByState: map[string]int{}, SupportByState: map[string]int{}, DatabaseBytes: db.fileSize()}
-	if err := db.queryRow(ctx, "SELECT count(*) FROM bellhop.events WHERE id >= $1", idFloor(since)).Scan(&c.Events); err != nil {
+	if err := db.countSteps(ctx, since, &c); err != nil {
 		return c, err
 	}
+	if err := db.countSupport(ctx, &c); err != nil {
+		return c, err
+	}
+	floor := idFloor(since)
+	if err := db.queryRow(ctx, "SELECT count(*) FROM bellhop.events WHERE id >= $1", floor).Scan(&c.Events); err != nil {
+		return c, err
+	}
+	if err := db.queryRow(ctx, "SELECT count(*) FROM bellhop.support_requests WHERE id >= $1", floor).
+		Scan(&c.SupportSince); err != nil {
+		return c, err
+	}
+	return c, db.queryRow(ctx, "SELECT count(*) FROM bellhop.incidents WHERE closed_at IS NULL").Scan(&c.IncidentsOpen)
+}
+
+func (db *DB) countSteps(ctx context.Context, since time.Time, c *Counts) error {
 	rows, err := db.query(ctx, `SELECT state, done_by = 'engine', count(*) FROM bellhop.steps
 		WHERE state NOT IN ('done', 'dropped') OR updated_at >= $1 GROUP BY 1, 2`, since)
 	if err != nil {
-		return c, err
+		return err
 	}
-	err = each(rows, func(r *sql.Rows) error {
+	return each(rows, func(r *sql.Rows) error {
 		var state string
 		var engine bool
 		var n int
@@ -190,14 +205,14 @@ func (db *DB) Counts(ctx context.Context, since time.Time) (Counts, error) {
 		}
 		return nil
 	})
+}
+
+func (db *DB) countSupport(ctx context.Context, c *Counts) error {
+	rows, err := db.query(ctx, "SELECT status, count(*) FROM bellhop.support_requests GROUP BY 1")
 	if err != nil {
-		return c, err
+		return err
 	}
-	rows, err = db.query(ctx, "SELECT status, count(*) FROM bellhop.support_requests GROUP BY 1")
-	if err != nil {
-		return c, err
-	}
-	err = each(rows, func(r *sql.Rows) error {
+	return each(rows, func(r *sql.Rows) error {
 		var status string
 		var n int
 		err := r.Scan(&status, &n)
@@ -207,12 +222,4 @@ func (db *DB) Counts(ctx context.Context, since time.Time) (Counts, error) {
 		}
 		return err
 	})
-	if err != nil {
-		return c, err
-	}
-	if err := db.queryRow(ctx, "SELECT count(*) FROM bellhop.support_requests WHERE id >= $1", idFloor(since)).
-		Scan(&c.SupportSince); err != nil {
-		return c, err
-	}
-	return c, db.queryRow(ctx, "SELECT count(*) FROM bellhop.incidents WHERE closed_at IS NULL").Scan(&c.IncidentsOpen)
 }

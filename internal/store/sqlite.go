@@ -1,0 +1,85 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+	"github.com/ncruces/go-sqlite3/driver"
+)
+
+// openSQLite opens one writer, because SQLite has one, and a pool of readers. WAL lets
+// them go on during a write; synchronous=FULL makes a commit survive a power cut, and
+// costs nothing once commits are grouped. busy_timeout comes first, so that the other
+// pragmas wait as well.
+func (db *DB) openSQLite(path string) error {
+	if path == "" {
+		return errors.New("sqlite: the path of the file is missing")
+	}
+	db.kind, db.path = SQLite, path
+	dsn := func(q string) string { return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q }
+	common := "_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)&_pragma=synchronous(full)" +
+		"&_pragma=foreign_keys(on)&_pragma=temp_store(memory)&_pragma=cache_size(-8000)"
+	w, err := driver.Open(dsn(common + "&_txlock=immediate"))
+	if err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	w.SetMaxOpenConns(1)
+	w.SetConnMaxLifetime(0)
+	w.SetMaxIdleConns(1)
+	if err := w.Ping(); err != nil { // makes the file before a reader opens it
+		w.Close()
+		return fmt.Errorf("sqlite: cannot open %s: %w", path, err)
+	}
+	r, err := driver.Open(dsn(common + "&_pragma=query_only(on)"))
+	if err != nil {
+		w.Close()
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	r.SetMaxOpenConns(4)
+	r.SetMaxIdleConns(2)
+	r.SetConnMaxIdleTime(time.Minute)
+	db.w, db.r = w, r
+	return nil
+}
+
+// Lock takes the SQLite file for this process, so that two servers cannot run their
+// engines on one file. On Postgres any number of nodes may serve. The lock is an open
+// transaction on a file beside the database: the operating system lets go of it when
+// the process dies.
+func (db *DB) Lock(ctx context.Context) error {
+	if db.kind != SQLite {
+		return nil
+	}
+	path := db.path + ".lock"
+	l, err := driver.Open("file:" + (&url.URL{Path: path}).EscapedPath() + "?_txlock=exclusive&_pragma=busy_timeout(50)")
+	if err != nil {
+		return fmt.Errorf("sqlite: lock: %w", err)
+	}
+	l.SetMaxOpenConns(1)
+	if _, err := l.ExecContext(ctx, "BEGIN EXCLUSIVE"); err != nil {
+		l.Close()
+		if errors.Is(err, sqlite3.BUSY) {
+			return fmt.Errorf("another bellhop is serving %s; stop it first, or give this one a database of its own", db.path)
+		}
+		return fmt.Errorf("sqlite: lock: %w", err)
+	}
+	db.lock = l
+	return nil
+}
+
+// fileSize returns the size of the SQLite file in bytes, 0 elsewhere.
+func (db *DB) fileSize() int64 {
+	if db.kind != SQLite {
+		return 0
+	}
+	fi, err := os.Stat(db.path)
+	if err != nil {
+		return 0
+	}
+	return fi.Size()
+}
