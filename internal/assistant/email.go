@@ -108,7 +108,7 @@ func dotWord(w string) bool {
 func ordinaryBeforeAt(w string) bool {
 	switch w {
 	case "look", "looking", "meet", "work", "working", "write", "email", "mail", "reach", "call", "contact", "found", "me", "us",
-		"here", "available", "visit", "us@", "person", "am", "is", "arrive", "staying", "live", "based":
+		"here", "available", "visit", "person", "am", "is", "arrive", "staying", "live", "based":
 		return true
 	}
 	return false

@@ -15,6 +15,7 @@ type analysis struct {
 	intent    bellhop.Intent
 	scores    scores
 	margin    float64 // by how much the best score leads
+	contact   float64 // what contact details and introductions gave to lead
 	form      float64 // what the form of a question gave
 	price     float64 // what a word for a price gave
 	asks      bool    // has the form of a question
@@ -37,6 +38,7 @@ const (
 	moneyPull          = 0.8 // the share of trouble that counts for billing when money is meant
 	moneyFloor         = 1.9 // the score from which a subject is meant
 	moneyDoubt         = 0.3 // by how much another intent must lead to be preferred to billing
+	contactDiscount    = 0.7 // the share of contact details that a problem takes away
 	formDiscount       = 0.6 // the share of the form of a question that another subject takes away
 )
 
@@ -88,6 +90,11 @@ func (a *analysis) addForm(lx *lexicon, text string, covered []bool) {
 		a.scores[question] += weightQuestionMark
 		a.form += weightQuestionMark
 	}
+	for _, name := range []string{"contact_me", "intro"} {
+		if a.has[name] {
+			a.contact += lx.concepts[lx.tags[name]].weights[lead]
+		}
+	}
 	for _, name := range []string{"qword", "howto"} {
 		if a.has[name] {
 			a.asks = true
@@ -97,9 +104,11 @@ func (a *analysis) addForm(lx *lexicon, text string, covered []bool) {
 	if len(findEmails(text)) > 0 {
 		a.contacts = true
 		a.scores[lead] += weightEmail
+		a.contact += weightEmail
 	} else if len(findPhones(text, false)) > 0 {
 		a.contacts = true
 		a.scores[lead] += weightPhone
+		a.contact += weightPhone
 	}
 	if strings.ContainsAny(text, "$€£¥") || strings.Contains(text, "R$") {
 		a.scores[billing] += weightAmount
@@ -167,6 +176,10 @@ func (a *analysis) settle() {
 	// A problem with money is a matter of billing, however it is put.
 	if a.scores[billing] >= moneyFloor {
 		a.scores[billing] += moneyPull * max(a.scores[support], 0)
+	}
+	// Who reports a problem leaves an address for the answer, not to buy.
+	if max(a.scores[billing], a.scores[support]) >= moneyFloor {
+		a.scores[lead] -= contactDiscount * a.contact
 	}
 	// The form of a question says little when there is another subject.
 	if subject := max(a.scores[billing], a.scores[lead], a.scores[support]); subject >= moneyFloor {

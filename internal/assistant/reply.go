@@ -195,7 +195,7 @@ func (k *talk) quote() {
 // person: a general question may be answered from the knowledge, a case never.
 func (k *talk) billing() {
 	general := k.a.asks && !k.a.has["wrong_money"] && !k.a.has["declined"] && !k.a.has["status"] && !k.a.has["broken"] &&
-		!k.a.has["not_received"] && !k.a.has["complaint"] && !k.a.has["injection"] && !k.a.has["fault"]
+		!k.a.has["not_received"] && !k.a.has["complaint"] && !k.a.has["injection"] && !k.a.has["fault"] && !k.ownMoney()
 	if general && k.conf >= k.o.opts.Threshold && k.known(answersBilling) {
 		k.quote()
 		return
@@ -204,6 +204,21 @@ func (k *talk) billing() {
 		k.answer.Text = ownText(k.lang, k.turn.Own)
 	}
 	k.escalate(bellhop.ReasonBilling, sayBilling)
+}
+
+// ownMoney reports whether the question is about a refund or charge of the asker:
+// "when will I get my refund?" is a case, "how long do refunds take?" is not.
+func (k *talk) ownMoney() bool {
+	if !k.a.has["refund"] && !k.a.has["charge"] {
+		return false
+	}
+	for _, w := range k.a.words {
+		switch w.fold {
+		case "my", "our", "mi", "mis", "nuestro", "nuestra", "meu", "minha", "nosso", "nossa", "mein", "meine", "unsere", "mon", "ma", "notre":
+			return true
+		}
+	}
+	return false
 }
 
 func (k *talk) support() {

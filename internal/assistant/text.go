@@ -230,12 +230,3 @@ func squeezeRuns(s string) string {
 	}
 	return b.String()
 }
-
-// folds returns the folded forms of ws.
-func folds(ws []word) []string {
-	out := make([]string, len(ws))
-	for i, w := range ws {
-		out[i] = w.fold
-	}
-	return out
-}

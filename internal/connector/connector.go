@@ -17,6 +17,8 @@ import (
 // Vendor is what a vendor's folder exports: data and a constructor.
 type Vendor struct {
 	Manifest Manifest
+	// Setup is the vendor's setup.md: how an operator gets the credentials.
+	Setup string
 	// New makes a connector for one connection. Settings have been checked against
 	// the manifest; New returns an error only for what a manifest cannot express.
 	New func(Settings, Env) (Connector, error)

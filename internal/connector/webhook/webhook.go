@@ -25,9 +25,12 @@ import (
 //go:embed manifest.json
 var manifestJSON []byte
 
+//go:embed setup.md
+var setup string
+
 // Vendor returns what the list of connectors holds.
 func Vendor() connector.Vendor {
-	return connector.Vendor{Manifest: connector.MustParseManifest(manifestJSON), New: newConnector}
+	return connector.Vendor{Manifest: connector.MustParseManifest(manifestJSON), Setup: setup, New: newConnector}
 }
 
 // maxBody is the size in bytes that the specification advises to stay under.

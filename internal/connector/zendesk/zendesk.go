@@ -20,9 +20,12 @@ import (
 //go:embed manifest.json
 var manifestJSON []byte
 
+//go:embed setup.md
+var setup string
+
 // Vendor returns what the list of connectors holds.
 func Vendor() connector.Vendor {
-	return connector.Vendor{Manifest: connector.MustParseManifest(manifestJSON), New: newConnector}
+	return connector.Vendor{Manifest: connector.MustParseManifest(manifestJSON), Setup: setup, New: newConnector}
 }
 
 // Connector is one connection to a Zendesk account.

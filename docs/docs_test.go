@@ -1,0 +1,99 @@
+// Package docs checks that the lists in the documentation are those of the code.
+package docs
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"bellhop"
+	"bellhop/internal/policy"
+)
+
+// section returns the text between a heading and the next of the same or a higher level.
+func section(t *testing.T, file, heading string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(data), "\n## "+heading+"\n")
+	if !ok {
+		t.Fatalf("%s has no section %q", file, heading)
+	}
+	body, _, _ := strings.Cut(rest, "\n## ")
+	return body
+}
+
+// firstCells returns the first code cell of every table row.
+func firstCells(text string) []string {
+	var out []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(text, -1) {
+		out = append(out, m[1])
+	}
+	return out
+}
+
+func same[T ~string](t *testing.T, what string, doc []string, code []T) {
+	t.Helper()
+	want := make([]string, len(code))
+	for i, c := range code {
+		want[i] = string(c)
+	}
+	if !slices.Equal(doc, want) {
+		t.Errorf("%s: the page says\n%v\nthe code says\n%v", what, doc, want)
+	}
+}
+
+func TestStatesPageIsTheCode(t *testing.T) {
+	t.Parallel()
+	step := section(t, "states.md", "A step")
+	same(t, "step states", firstCells(step), bellhop.StepStates())
+	for _, s := range bellhop.StepStates() {
+		if row := fmt.Sprintf("(?m)^\\| `%s` \\|.*\\| %s \\|$", s, map[bool]string{true: "yes", false: "no"}[s.HoldsLane()]); !regexp.MustCompile(row).MatchString(step) {
+			t.Errorf("whether %s holds its lane is wrong", s)
+		}
+		if !regexp.MustCompile(`(?m)(^|\s)` + string(s) + `(\s|:|$)`).MatchString(step) {
+			t.Errorf("the diagram does not show %s", s)
+		}
+	}
+	same(t, "error classes", firstCells(section(t, "states.md", "What an error class does")), bellhop.ErrorClasses())
+	same(t, "request states", firstCells(section(t, "states.md", "What the customer sees")), bellhop.RequestStates())
+
+	sup := section(t, "states.md", "A support request")
+	cells := firstCells(sup)
+	n := len(bellhop.SupportStatuses())
+	same(t, "support statuses", cells[:n], bellhop.SupportStatuses())
+	same(t, "reasons", cells[n:], bellhop.Reasons())
+	for _, from := range bellhop.SupportStatuses() {
+		var to []string
+		for _, s := range bellhop.SupportStatuses() {
+			if from.CanMove(s) {
+				to = append(to, "`"+string(s)+"`")
+			}
+		}
+		if row := fmt.Sprintf("| `%s` | %s |", from, strings.Join(to, ", ")); !strings.Contains(sup, row) {
+			t.Errorf("the moves from %s are not %q", from, row)
+		}
+	}
+	for _, p := range bellhop.Priorities() {
+		if want := fmt.Sprintf("`%s` %.0fh", p, policy.DueIn(p).Hours()); !strings.Contains(sup, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+}
+
+func TestStatesPageHasThePolicy(t *testing.T) {
+	t.Parallel()
+	var want []string
+	for _, l := range policy.New(policy.Opts{}).Lines() {
+		want = append(want, fmt.Sprintf("| `%s` | %s |", l.On, l.Rule))
+	}
+	got := regexp.MustCompile("(?m)^\\| `.*$").FindAllString(section(t, "states.md", "What follows from what"), -1)
+	if !slices.Equal(got, want) {
+		t.Errorf("the page has\n%s\nthe policy is\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}

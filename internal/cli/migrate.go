@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"bellhop/internal/config"
+	"bellhop/internal/store"
+)
+
+// migrateCmd brings the database to this program's schema, or tells whether it is.
+type migrateCmd struct {
+	Status bool `help:"Only tell whether the schema is current; exit code 1 when it is not."`
+	JSON   bool `help:"As JSON."`
+}
+
+// Help is the command's longer help.
+func (migrateCmd) Help() string {
+	return "serve does this by itself when it starts. Use migrate to do it before, for instance with a database role that " +
+		"may change tables while the server's role may not. A schema newer than this program is left alone.\n\nExample:\n\n" +
+		"    BELLHOP_DATABASE=postgres://admin:…@db.example.com/postgres bellhop migrate"
+}
+
+// migrateReport is what the command tells.
+type migrateReport struct {
+	Database string `json:"database"` // without its password
+	Current  bool   `json:"current"`
+	Problem  string `json:"problem,omitempty"`
+}
+
+// Run migrates, or looks.
+func (c *migrateCmd) Run(s *session) error {
+	cfg, err := s.config()
+	if err != nil {
+		return err
+	}
+	rep := migrateReport{Database: cfg.Database.String()}
+	if c.Status {
+		if err := c.look(s, cfg); err != nil {
+			rep.Problem = err.Error()
+			if c.JSON {
+				err = errors.Join(&exitError{exitFindings, err}, writeJSON(s.stdout, rep))
+			}
+			return err
+		}
+	} else if err := migrate(s, cfg); err != nil {
+		return err
+	}
+	rep.Current = true
+	if c.JSON {
+		return writeJSON(s.stdout, rep)
+	}
+	_, err = fmt.Fprintf(s.stdout, "%s has this program's schema\n", rep.Database)
+	return err
+}
+
+func migrate(s *session, cfg config.Config) error {
+	db, err := store.Open(s.ctx, store.Opts{URL: cfg.Database.Reveal(), Clock: s.clock})
+	if err != nil {
+		return err
+	}
+	if err := db.Lock(s.ctx); err != nil {
+		return errors.Join(err, db.Close())
+	}
+	return errors.Join(db.Migrate(s.ctx), db.Close())
+}
+
+// look returns a finding when the schema is not current. It makes no file.
+func (c *migrateCmd) look(s *session, cfg config.Config) error {
+	if cfg.Database.IsSQLite() {
+		if _, err := os.Stat(cfg.Database.Path()); errors.Is(err, fs.ErrNotExist) {
+			return findings("there is no database at %s yet: run bellhop migrate, or just bellhop serve", cfg.Database.Path())
+		}
+	}
+	db, err := store.Open(s.ctx, store.Opts{URL: cfg.Database.Reveal(), Clock: s.clock})
+	if err != nil {
+		return err
+	}
+	if err := db.SchemaCurrent(s.ctx); err != nil {
+		return errors.Join(&exitError{exitFindings, err}, db.Close())
+	}
+	return db.Close()
+}
