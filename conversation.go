@@ -71,7 +71,7 @@ type Decision struct {
 	Fields        LeadFields `json:"fields"`     // what this turn and the ones before it told
 	AskedForHuman bool       `json:"asked_for_human,omitempty"`
 	Escalated     bool       `json:"escalated,omitempty"` // a person was asked for it
-	Summary       string     `json:"summary,omitempty"` // one sentence for the person who takes over
+	Summary       string     `json:"summary,omitempty"`   // one sentence for the person who takes over
 	Language      string     `json:"language,omitempty"`
 }
 

@@ -4,6 +4,7 @@ package docs
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -95,5 +96,37 @@ func TestStatesPageHasThePolicy(t *testing.T) {
 	got := regexp.MustCompile("(?m)^\\| `.*$").FindAllString(section(t, "states.md", "What follows from what"), -1)
 	if !slices.Equal(got, want) {
 		t.Errorf("the page has\n%s\nthe policy is\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// Rule: every promise in the README has a test that names it.
+func TestReadmePromisesHaveTests(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| .* \\| `(Test\\w+)` \\|$").FindAllStringSubmatch(string(data), -1)
+	if len(rows) < 5 {
+		t.Fatalf("only %d promises were found in the README", len(rows))
+	}
+	have := map[string]bool{}
+	err = filepath.WalkDir("..", func(path string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		src, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(string(src), -1) {
+			have[m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		if !have[r[1]] {
+			t.Errorf("the README names %s, and there is no such test", r[1])
+		}
 	}
 }

@@ -17,6 +17,7 @@ type inboxPage struct {
 	Reasons    []choice
 	Requests   []bellhop.SupportRequest
 	Filtered   bool
+	ByReason   bool
 	Pager      pager
 }
 
@@ -29,7 +30,8 @@ func (c *console) listRequests(w http.ResponseWriter, r *http.Request) error {
 	statuses := append(bellhop.SupportStatuses(), everyStatus)
 	f := store.SupportFilter{Status: oneOf(q, "status", statuses), Priority: oneOf(q, "priority", bellhop.Priorities()),
 		Reason: oneOf(q, "reason", bellhop.Reasons()), Before: before(q), Limit: listLength + 1}
-	p := inboxPage{page: c.page(r, "Inbox", "inbox"), Filtered: f.Status != "" || f.Priority != "" || f.Reason != ""}
+	p := inboxPage{page: c.page(r, "Inbox", "inbox"), Filtered: f.Status != "" || f.Priority != "" || f.Reason != "",
+		ByReason: f.Reason != ""}
 	p.Status = choices("/console/inbox", q, "status", "open", statuses, func(s bellhop.SupportStatus) string { return string(s) })
 	p.Priorities = choices("/console/inbox", q, "priority", "any", bellhop.Priorities(), func(s bellhop.Priority) string { return string(s) })
 	p.Reasons = choices("/console/inbox", q, "reason", "any", bellhop.Reasons(), reasonWords)

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,9 +13,8 @@ import (
 )
 
 const (
-	heldShown   = 50 // steps shown with a request; the rest is counted and behind a link
-	recentChat  = 20 // messages shown with a request; the transcript has them all
-	heldAtATime = desk.MaxBulk
+	heldShown  = 50 // steps shown with a request; the rest is counted and behind a link
+	recentChat = 20 // messages shown with a request; the transcript has them all
 )
 
 type requestPage struct {
@@ -25,8 +25,7 @@ type requestPage struct {
 	Messages   []store.StoredMessage
 	Held       []stepView
 	HeldCount  int  // open steps that the request holds
-	HeldMore   bool // there are more than were counted
-	Settled    int  // steps it held that are done or dropped
+	HeldMore   bool // there are more than one action takes
 	Moves      []move
 	Priorities []bellhop.Priority
 }
@@ -95,25 +94,33 @@ func (c *console) addHeld(ctx context.Context, p *requestPage) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range steps {
-		if s.State.Final() {
-			p.Settled++
-			continue
-		}
-		p.HeldCount++
-		if len(p.Held) < heldShown {
-			p.Held = append(p.Held, viewOf(s, p.form()))
-		}
+	p.HeldCount, p.HeldMore = len(steps), more
+	for _, s := range steps[:min(len(steps), heldShown)] {
+		p.Held = append(p.Held, viewOf(s, p.form()))
 	}
-	p.HeldMore = more
 	return nil
 }
 
-// held returns the newest steps of a request, as many as one action takes, and whether
-// there are more.
-func (c *console) held(ctx context.Context, taskID string) ([]bellhop.Step, bool, error) {
-	steps, err := c.o.DB.Steps(ctx, store.StepFilter{TaskID: taskID, Limit: heldAtATime})
-	return steps, len(steps) == heldAtATime, err
+// held returns the steps of a request that are not finished, oldest first, as many as one
+// action takes, and whether there are more. Each state is listed by itself, so that the
+// finished ones of a long outage are not read.
+func (c *console) held(ctx context.Context, taskID string) (out []bellhop.Step, more bool, err error) {
+	for _, state := range bellhop.StepStates() {
+		if state.Final() {
+			continue
+		}
+		some, err := c.o.DB.Steps(ctx, store.StepFilter{TaskID: taskID, State: state, Limit: desk.MaxBulk})
+		if err != nil {
+			return nil, false, err
+		}
+		more = more || len(some) == desk.MaxBulk
+		out = append(out, some...)
+	}
+	slices.SortFunc(out, func(a, b bellhop.Step) int { return strings.Compare(a.ID, b.ID) })
+	if len(out) > desk.MaxBulk {
+		return out[:desk.MaxBulk], true, nil
+	}
+	return out, more, nil
 }
 
 func movesOf(req bellhop.SupportRequest) []move {
@@ -182,10 +189,8 @@ func (c *console) settleHeld(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var ids []string
-	for i := len(steps) - 1; i >= 0; i-- { // oldest first: the order in which lanes go on
-		if !steps[i].State.Final() {
-			ids = append(ids, steps[i].ID)
-		}
+	for _, s := range steps {
+		ids = append(ids, s.ID)
 	}
 	good, failed := 0, 0
 	for _, res := range c.o.Desk.SettleAll(r.Context(), ids, a, by(r)) {
@@ -213,7 +218,7 @@ func actionOf(r *http.Request) (desk.Action, error) {
 }
 
 func sampleRequest() requestPage {
-	return requestPage{Held: []stepView{{}}, HeldCount: 1, Settled: 1, HeldMore: true, Moves: []move{{}}, Transcript: "/", Priorities: bellhop.Priorities(),
+	return requestPage{Held: []stepView{{}}, HeldCount: 2, HeldMore: true, Moves: []move{{}}, Transcript: "/", Priorities: bellhop.Priorities(),
 		Messages: []store.StoredMessage{{Decision: &bellhop.Decision{}}},
 		Customer: customer{LeadFields: bellhop.LeadFields{Name: "a", Email: "a", Phone: "a", Company: "a", Wants: "a"}}}
 }

@@ -100,7 +100,9 @@ func (c *console) mostPressing(ctx context.Context, n int) ([]bellhop.SupportReq
 			}
 			same = append(same, some...)
 		}
-		slices.SortFunc(same, func(a, b bellhop.SupportRequest) int { return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.ID, b.ID)) })
+		slices.SortFunc(same, func(a, b bellhop.SupportRequest) int {
+			return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.ID, b.ID))
+		})
 		if out = append(out, same...); len(out) >= n {
 			return out[:n], nil
 		}

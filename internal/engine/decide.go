@@ -28,6 +28,7 @@ func (e *Engine) decide(c *conn, am connector.ActionManifest, s store.DueStep, a
 	}
 	switch ce.Class {
 	case bellhop.ClassRejected:
+		c.succeeded(now) // a vendor that says no is there
 		return e.hand(c, out, ce.Class)
 	case bellhop.ClassUnauthorized:
 		return e.parkFailed(c, out, bellhop.ClassUnauthorized, uncertain, 12*e.o.Probe)
@@ -44,7 +45,7 @@ func (e *Engine) decide(c *conn, am connector.ActionManifest, s store.DueStep, a
 	if first.IsZero() {
 		first = att.StartedAt
 	}
-		switch {
+	switch {
 	case broken, e.released(c, s), exhausted && !c.successSince(first):
 		return e.parkFailed(c, out, bellhop.ClassUnavailable, uncertain, e.o.Probe)
 	case exhausted:
@@ -142,7 +143,7 @@ func (e *Engine) parkFailed(c *conn, out store.Outcome, class bellhop.ErrorClass
 	c.mu.Unlock()
 	out.Incident = &store.Cause{Connection: c.name, Class: class, Detail: detailOf(out)}
 	out.Park = true
-	out.ProbeAt = e.clock.Now().Add(min(probe<<min(probes, 4), max(10*e.o.Probe, probe)))
+	out.ProbeAt = e.clock.Now().Add(min(probe<<min(probes, 4), max(6*e.o.Probe, probe)))
 	return out
 }
 

@@ -47,7 +47,7 @@ type Opts struct {
 	// ConsoleURL is the address that alerts link to.
 	ConsoleURL string
 	// Probe is how long an open circuit waits before the first look whether the vendor
-	// is back; it doubles up to ten times that. 0 means 5 s.
+	// is back; it doubles up to six times that. 0 means 5 s.
 	Probe time.Duration
 	// Overdue is how long a step may be due before its job is taken for lost. 0 means 30 s.
 	Overdue time.Duration
@@ -70,8 +70,10 @@ type Engine struct {
 	inflight sync.Map // step id → chan struct{}, closed when this process is done with it
 	watching sync.Map // connection → struct{}: a timer looks after its circuit
 	timers   timers
-	stop     context.CancelFunc
-	wg       sync.WaitGroup
+	// partitioned is when the partitions were looked after last.
+	partitioned time.Time
+	stop        context.CancelFunc
+	wg          sync.WaitGroup
 }
 
 var _ store.Enqueuer = (*Engine)(nil)

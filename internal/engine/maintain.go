@@ -16,6 +16,8 @@ const (
 	deadAfter = 25 * time.Second
 	// requeueLimit bounds the lanes that one sweep makes jobs for.
 	requeueLimit = 500
+	// partitionsEvery is how often the partitions of the coming months are looked after.
+	partitionsEvery = time.Hour
 	// untoldAfter is how long a payment waits for an event that names its payer.
 	untoldAfter = 5 * time.Minute
 )
@@ -36,7 +38,8 @@ func (e *Engine) maintain(ctx context.Context) {
 	}
 }
 
-// Maintain does one round of maintenance. It is safe to run on every node.
+// Maintain does one round of maintenance. It is safe to run on every node; one round at
+// a time in each process.
 func (e *Engine) Maintain(ctx context.Context) error {
 	if err := e.db.Heartbeat(ctx, e.o.Node); err != nil {
 		return err
@@ -54,8 +57,11 @@ func (e *Engine) Maintain(ctx context.Context) error {
 	if err := e.requeue(ctx); err != nil {
 		return err
 	}
-	if err := e.db.EnsurePartitions(ctx); err != nil {
-		return err
+	if now := e.clock.Now(); now.Sub(e.partitioned) > partitionsEvery {
+		if err := e.db.EnsurePartitions(ctx); err != nil {
+			return err
+		}
+		e.partitioned = now
 	}
 	return e.handOverPayments(ctx)
 }

@@ -157,6 +157,17 @@ func (db *DB) EnsurePartitions(ctx context.Context) error {
 		return nil
 	}
 	month := monthOf(db.clock.Now())
+	last := month.AddDate(0, 2, 0).Format("2006_01")
+	var have int
+	err := db.queryRow(ctx, "SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON "+
+		"n.oid = c.relnamespace WHERE n.nspname = 'bellhop' AND c.relname IN ($1, $2, $3)",
+		"events_"+last, "messages_"+last, "attempts_"+last).Scan(&have)
+	if err != nil {
+		return fmt.Errorf("partitions: %w", err)
+	}
+	if have == len(partitioned()) {
+		return nil
+	}
 	for range 3 {
 		next := month.AddDate(0, 1, 0)
 		for _, table := range partitioned() {
