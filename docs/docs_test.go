@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"bellhop"
+	"bellhop/internal/cli"
 	"bellhop/internal/policy"
 )
 
@@ -129,4 +130,9 @@ func TestReadmePromisesHaveTests(t *testing.T) {
 			t.Errorf("the README names %s, and there is no such test", r[1])
 		}
 	}
+}
+
+func TestOperatingPageNamesEveryCommand(t *testing.T) {
+	t.Parallel()
+	same(t, "commands", firstCells(section(t, "operating.md", "Commands")), cli.Commands())
 }

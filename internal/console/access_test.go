@@ -31,7 +31,7 @@ func TestEveryRouteIsGuardedAndCarriesTheHeaders(t *testing.T) {
 		paths = append(paths, path)
 		for _, b := range []*browser{h.browser(), h.browser().signIn()} {
 			res := b.send(httptest.NewRequest(method, path, nil))
-			for name, want := range map[string]string{"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
+			for name, want := range map[string]string{"Content-Security-Policy": contentPolicy, "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
 				"Cross-Origin-Opener-Policy": "same-origin", "X-Robots-Tag": "noindex, nofollow", "Cache-Control": "no-store"} {
 				if got := res.Header.Get(name); got != want {
 					t.Errorf("%s: %s is %q", rt.pattern, name, got)

@@ -12,16 +12,16 @@ import (
 	"bellhop"
 )
 
-// policy lets a page load what this server serves and nothing else: no inline script or
+// contentPolicy lets a page load what this server serves and nothing else: no inline script or
 // style, no frame around it, no form that leads elsewhere.
-const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
+const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 // handler puts the headers on every answer, also on those that no page made.
 func (c *console) handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", policy)
+		h.Set("Content-Security-Policy", contentPolicy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
 		// Not no-referrer: with it a browser sends "Origin: null" with a form, and the
