@@ -117,7 +117,7 @@ func (p *Policy) body(in bellhop.PlanInput, ask *bellhop.SupportAsk) string {
 	if ask.Body != "" {
 		fmt.Fprintf(&b, "\n%s\n", ask.Body)
 	}
-	if in.Text != "" {
+	if in.Text != "" && !strings.Contains(ask.Body, strings.TrimSpace(in.Text)) {
 		fmt.Fprintf(&b, "\nThey wrote: %s\n", quote(in.Text))
 	}
 	if in.ConversationID != "" {
