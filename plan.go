@@ -11,6 +11,9 @@ type Change struct {
 	// what it reached, the lead's revision, the event. Step keys are made from it.
 	Key string
 
+	// RequestID is the customer's request that this change is, for payment.succeeded.
+	RequestID string
+
 	Lead         *Lead         // lead.captured
 	Payment      *Payment      // payment.*
 	RefundDelta  int64         // payment.refunded: what was refunded by this change

@@ -18,12 +18,11 @@ import (
 
 // oracle holds what was accepted: what the server answered with success.
 type oracle struct {
-	mu       sync.Mutex
-	leads    map[string]string // e-mail → name
-	support  map[string]string // subject → e-mail
-	paid     map[string]bool   // e-mail
-	webhooks int
-	chats    map[string]string // e-mail → name told in a chat
+	mu      sync.Mutex
+	leads   map[string]string // e-mail → name
+	support map[string]string // subject → e-mail
+	paid    map[string]bool   // e-mail
+	chats   map[string]string // e-mail → name told in a chat
 }
 
 // Promise: the process killed with SIGKILL at random moments under load loses nothing

@@ -6,12 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"bellhop"
@@ -99,6 +99,7 @@ type server struct {
 	helper   *assistant.Offline
 	api      *api.API
 	http     *http.Server
+	logFile  io.Closer // closed last; nil when the log is not ours
 }
 
 // startServer wires everything and listens. When it returns an error, nothing is left
@@ -310,10 +311,8 @@ func (s *server) stop() error {
 	if s.db != nil {
 		errs = append(errs, s.db.Close())
 	}
+	if s.logFile != nil {
+		errs = append(errs, s.logFile.Close())
+	}
 	return errors.Join(errs...)
-}
-
-// localURL is an address that a browser on this machine can open.
-func localURL(url string) string {
-	return strings.NewReplacer("//0.0.0.0:", "//127.0.0.1:", "//[::]:", "//127.0.0.1:").Replace(url)
 }

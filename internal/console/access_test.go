@@ -16,7 +16,7 @@ import (
 func pathOf(pattern string) (method, path string) {
 	method, path, ok := strings.Cut(pattern, " ")
 	if !ok {
-		method, path = http.MethodGet, pattern
+		method, path = http.MethodGet, pattern+"nothing/here"
 	}
 	path = strings.NewReplacer("{$}", "", "{id}", store.NewID(), "{name}", "console-0.css").Replace(path)
 	return method, path

@@ -35,10 +35,14 @@ func (c *console) findStory(w http.ResponseWriter, r *http.Request) error {
 // showStory tells everything that carries one correlation id, as one line of time.
 func (c *console) showStory(w http.ResponseWriter, r *http.Request) error {
 	id := text(url.Values{"id": {r.PathValue("id")}}, "id")
+	unknown := bellhop.Errorf(bellhop.CodeNotFound, "Copy the whole correlation id: 32 letters and digits from a log line, a ticket or a step. "+
+		"It may also be older than what is kept.", "Nothing carries this correlation id.")
+	if id == "" { // the store would take it for "any"
+		return unknown
+	}
 	st, err := watch.Tell(r.Context(), c.o.DB, id)
 	if bellhop.CodeOf(err) == bellhop.CodeNotFound {
-		return bellhop.Errorf(bellhop.CodeNotFound, "Copy the whole correlation id: 32 letters and digits from a log line, a ticket or a step. "+
-			"It may also be older than what is kept.", "Nothing carries this correlation id.")
+		return unknown
 	}
 	if err != nil {
 		return err

@@ -154,6 +154,11 @@ func (e *Engine) Stop(ctx context.Context) error {
 	e.wg.Wait()
 	e.rec.Close()
 	e.marks.Close()
+	if err == nil {
+		leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		err = e.db.Leave(leave, e.o.Node)
+	}
 	return err
 }
 

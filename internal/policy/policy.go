@@ -192,7 +192,7 @@ func paidContact(p *Policy, in bellhop.PlanInput, c bellhop.Change, out *bellhop
 	contact.LifecycleStage = "customer"
 	for _, conn := range p.crm {
 		out.Steps = append(out.Steps, bellhop.PlannedStep{Connection: conn, Action: bellhop.ActionUpsertContact,
-			Key: key("paid", conn, c.Key), Input: contact, MayExist: true})
+			Key: key("paid", conn, c.Key), Input: contact, MayExist: true, RequestID: c.RequestID})
 	}
 }
 

@@ -298,7 +298,10 @@ func (b *batch) tellPayment(ctx context.Context, i int, p *payRow) error {
 	paid := pay.Status != bellhop.PaymentPending && pay.Status != bellhop.PaymentFailed
 	if paid && known && !p.told.Succeeded {
 		p.told.Succeeded = true
-		add(bellhop.KindPaymentSucceeded, "succeeded", nil)
+		// The customer can see what became of their payment when the product knows them.
+		request := NewID()
+		b.addRequest(i, request, bellhop.RequestPayment, bellhop.Owner{UserID: person.UserID})
+		add(bellhop.KindPaymentSucceeded, "succeeded", func(c *bellhop.Change) { c.RequestID = request })
 	}
 	if !known {
 		return nil

@@ -40,6 +40,15 @@ func (db *DB) Heartbeat(ctx context.Context, node string) error {
 	})
 }
 
+// Leave says that a node has stopped by itself and left nothing behind.
+func (db *DB) Leave(ctx context.Context, node string) error {
+	return db.tx(ctx, func(t *Tx) error {
+		_, err := t.exec(ctx, `DELETE FROM bellhop.nodes WHERE id = $1 AND NOT EXISTS
+			(SELECT 1 FROM bellhop.steps WHERE state = 'running' AND node = $1)`, node)
+		return err
+	})
+}
+
 // TakeOver finds nodes that have not lived for so long, gives their running steps and
 // jobs back, and forgets them. all takes over from every node but this one: on SQLite
 // the process that holds the file's lock is the only one there can be. It returns the
