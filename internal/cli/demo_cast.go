@@ -13,7 +13,7 @@ func leadTalks() []leadTalk {
 	return []leadTalk{
 		{"Ada, English, bit by bit", []string{
 			"Hi! We run a co-working space with about 300 plants and I'd like a demo of the Grove plan.",
-			"My name is Ada Byron and I work at Analytical Spaces Ltd.",
+			"My name is Ada Byron and I work at Analytical Spaces Ltd",
 			"You can reach me at ada.byron@analytical.example",
 			"or by phone: +44 20 7946 0018"},
 			contact("ada.byron@analytical.example", "Ada", "Byron", "+44 20 7946 0018", "Analytical Spaces Ltd")},

@@ -104,6 +104,13 @@ func (r *redactor) attr(a slog.Attr) slog.Attr {
 		if err, ok := v.Any().(error); ok {
 			return slog.String(a.Key, r.text(err.Error()))
 		}
+		if list, ok := v.Any().([]string); ok {
+			clean := make([]string, len(list))
+			for i, x := range list {
+				clean[i] = r.text(x)
+			}
+			return slog.Any(a.Key, clean)
+		}
 		// Whatever else it is, it is shown as its text, which can be cleaned.
 		return slog.String(a.Key, r.text(v.String()))
 	default:

@@ -30,6 +30,9 @@ type Story struct {
 // Story reads everything that carries a correlation id; CodeNotFound when nothing does.
 func (db *DB) Story(ctx context.Context, correlationID string) (Story, error) {
 	st := Story{CorrelationID: correlationID}
+	if correlationID == "" || correlationID == NoCorrelation {
+		return st, notFound("story") // an empty filter would mean everything
+	}
 	rows, err := db.query(ctx, `SELECT id, person_id, source, external_id, kind, vendor_type, correlation_id,
 		conversation_id, occurred_at, received_at FROM bellhop.events WHERE correlation_id = $1 ORDER BY id LIMIT 200`,
 		correlationID)

@@ -44,10 +44,7 @@ func Tell(ctx context.Context, db *store.DB, correlationID string) (Story, error
 		out.Lines = append(out.Lines, StoryLine{At: at, What: what, ID: id, Where: where, State: state, Detail: detail})
 	}
 	for _, e := range st.Events {
-		detail := "came in"
-		if e.VendorType != "" {
-			detail = e.VendorType + " came in"
-		}
+		detail := pick(e.VendorType, string(e.Kind)) + " came in"
 		add(e.ReceivedAt, "event", e.ID, e.Source, string(e.Kind), detail)
 	}
 	for _, m := range st.Messages {
@@ -83,6 +80,13 @@ func Tell(ctx context.Context, db *store.DB, correlationID string) (Story, error
 	return out, nil
 }
 
+func pick(first, second string) string {
+	if first != "" {
+		return first
+	}
+	return second
+}
+
 func decisionWords(d *bellhop.Decision) string {
 	if d == nil {
 		return "the customer wrote"
@@ -102,6 +106,16 @@ func attemptWords(a bellhop.Attempt, s bellhop.Step) string {
 	return strings.TrimSpace(fmt.Sprintf("try %d of %s failed after %s: %s%s %s", a.Number, s.Kind, took, a.Class, status, a.Error))
 }
 
+// incidentReason is why a parked step waits: what its incident knows of the vendor.
+func incidentReason(st store.Story, s bellhop.Step) string {
+	for _, i := range st.Incidents {
+		if i.ID == s.IncidentID && i.Detail != "" {
+			return i.Detail
+		}
+	}
+	return s.Error
+}
+
 // sentence says how a story stands: the first thing that stops it, why and what to do;
 // else what is still on its way; else that all is done.
 func sentence(st store.Story) (string, bool) {
@@ -114,7 +128,7 @@ func sentence(st store.Story) (string, bool) {
 				s.Connection, what, strings.TrimSuffix(s.Error, "."), s.TaskID), true
 		case bellhop.StepParked:
 			return fmt.Sprintf("Waiting for %s to work again to %s, because: %s. Next: nothing; it is carried out by itself when the vendor is back.",
-				s.Connection, what, strings.TrimSuffix(s.Error, ".")), true
+				s.Connection, what, strings.TrimSuffix(incidentReason(st, s), ".")), true
 		case bellhop.StepUnknown:
 			return fmt.Sprintf("It is not known yet whether %s did %s: it is being looked up before anything is sent again. Next: nothing.",
 				s.Connection, s.Kind), true
