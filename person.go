@@ -22,7 +22,11 @@ type Person struct {
 // PersonHint is what an event tells about the person it concerns. The store finds
 // the person by UserID, Email, CustomerRef or VisitorID, in this order, or makes one.
 type PersonHint struct {
-	Email       string // not yet normalised
+	Email string // not yet normalised
+	// Claimed is set when nobody but the asker says that the e-mail is theirs. Then it
+	// finds the person of that e-mail, and nothing else is tied to them: whoever types an
+	// address must not become its owner.
+	Claimed     bool
 	UserID      string
 	VisitorID   string
 	CustomerRef string // a vendor's customer id with the connection's name before it, "stripe:cus_1"

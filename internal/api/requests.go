@@ -123,6 +123,7 @@ func (a *API) createLead(ctx context.Context, in *leadIn) (*requestOut, error) {
 	if p.Role == identity.RoleUser && f.Email == "" {
 		f.Email = p.Email
 	}
+	r.Claimed = claimed(p, f.Email)
 	acc, err := a.o.Intake.Lead(ctx, r, f)
 	if err != nil {
 		return nil, err
@@ -149,11 +150,18 @@ func (a *API) createSupportRequest(ctx context.Context, in *supportIn) (*request
 	if p.Role == identity.RoleUser && s.Email == "" {
 		s.Email = p.Email
 	}
+	r.Claimed = claimed(p, s.Email)
 	acc, err := a.o.Intake.SupportRequest(ctx, r, s)
 	if err != nil {
 		return nil, err
 	}
 	return a.acceptedRequest(ctx, acc)
+}
+
+// claimed reports whether an e-mail is only what a user says of themselves.
+func claimed(p identity.Principal, email string) bool {
+	norm, ok := bellhop.NormalizeEmail(email)
+	return p.Role == identity.RoleUser && ok && norm != p.Email
 }
 
 // firstLine makes a subject of a text.

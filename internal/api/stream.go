@@ -86,7 +86,7 @@ func (a *API) streamConversation(w http.ResponseWriter, r *http.Request) {
 // follow sends changes until the client leaves or the server closes.
 func (a *API) follow(ctx context.Context, w *eventWriter, conversationID string) {
 	seen := map[string]string{} // request → what was sent of it
-	last := ""
+	told := map[string]bool{}   // message ids: one that was committed later may sort before
 	beat := time.NewTicker(streamBeat)
 	defer beat.Stop()
 	look := time.NewTicker(streamRead)
@@ -98,7 +98,7 @@ func (a *API) follow(ctx context.Context, w *eventWriter, conversationID string)
 		}
 		changed, cancel := a.o.DB.Hub().Subscribe(topics...) // before reading, so that nothing falls between
 		var err error
-		if last, err = a.sendChanges(ctx, w, conversationID, seen, last); err != nil {
+		if err = a.sendChanges(ctx, w, conversationID, seen, told); err != nil {
 			cancel()
 			w.send("error", problemOf(ctx, err))
 			return
@@ -122,20 +122,20 @@ func (a *API) follow(ctx context.Context, w *eventWriter, conversationID string)
 }
 
 func (a *API) sendChanges(ctx context.Context, w *eventWriter, conversationID string, seen map[string]string,
-	last string) (string, error) {
+	told map[string]bool) error {
 	msgs, err := a.o.DB.Messages(ctx, conversationID, 200)
 	if err != nil {
-		return last, err
+		return err
 	}
 	for _, m := range msgs {
-		if m.ID > last {
-			last = m.ID
+		if !told[m.ID] {
+			told[m.ID] = true
 			w.send("message", messageBodies([]store.StoredMessage{m})[0])
 		}
 	}
 	reqs, err := a.conversationRequests(ctx, conversationID)
 	if err != nil {
-		return last, err
+		return err
 	}
 	for _, r := range reqs {
 		if mark := r.State + r.Message; seen[r.ID] != mark {
@@ -143,5 +143,5 @@ func (a *API) sendChanges(ctx context.Context, w *eventWriter, conversationID st
 			w.send("request", r)
 		}
 	}
-	return last, nil
+	return nil
 }

@@ -40,7 +40,7 @@ func (d *Desk) Edit(ctx context.Context, id string, e Edit, by string) (bellhop.
 	if err := checkEdit(e); err != nil {
 		return bellhop.SupportRequest{}, err
 	}
-	return d.db.EditSupport(ctx, id, func(s bellhop.SupportRequest) (store.SupportEdit, []bellhop.PlannedStep, error) {
+	return d.db.EditSupport(ctx, id, func(s bellhop.SupportRequest, holds bool) (store.SupportEdit, []bellhop.PlannedStep, error) {
 		to := e.Status
 		if to == "" && e.Assignee != nil && *e.Assignee != "" &&
 			(s.Status == bellhop.SupportNew || s.Status == bellhop.SupportTriaged) {
@@ -53,6 +53,11 @@ func (d *Desk) Edit(ctx context.Context, id string, e Edit, by string) (bellhop.
 			return store.SupportEdit{}, nil, bellhop.Errorf(bellhop.CodeStateConflict,
 				"Reload the request; from "+string(s.Status)+" it can go to "+moves(s.Status)+".",
 				"A request that is %s cannot become %s.", s.Status, to)
+		}
+		if to == bellhop.SupportResolved && holds {
+			return store.SupportEdit{}, nil, bellhop.Errorf(bellhop.CodeStateConflict,
+				"Settle its steps first: Retry, Done by hand or Drop; it then closes itself.",
+				"The request still holds steps that nobody has settled.")
 		}
 		return store.SupportEdit{Status: to, Assignee: e.Assignee, Priority: e.Priority, Note: e.Note, By: by},
 			d.follow(s, to), nil

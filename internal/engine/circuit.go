@@ -35,7 +35,7 @@ func (e *Engine) watchSoon(connection string, wait time.Duration) {
 	}
 	e.timers.after(wait, func() {
 		e.watching.Delete(connection)
-		ctx, cancel := context.WithTimeout(context.Background(), jobTimeout)
+		ctx, cancel := context.WithTimeout(e.early, jobTimeout)
 		defer cancel()
 		e.logError(ctx, "circuit could not be looked after", e.runCircuit(ctx, connection), "connection", connection)
 	})
@@ -59,6 +59,8 @@ func (e *Engine) runCircuit(ctx context.Context, connection string) error {
 		return err
 	}
 	switch ci.State {
+	case store.CircuitClosed:
+		e.log.InfoContext(ctx, "connection works again", "connection", connection)
 	case store.CircuitDraining:
 		if released > 0 || inFlight > 0 {
 			e.watchSoon(connection, drainEvery)

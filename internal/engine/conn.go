@@ -29,6 +29,7 @@ type conn struct {
 	mu          sync.Mutex
 	lastSuccess time.Time
 	pausedUntil time.Time // a vendor's Retry-After holds for the whole connection
+	limited     time.Time // since when it has answered nothing but "too many requests"
 	circuit     store.Circuit
 	circuitAt   time.Time
 }
@@ -63,11 +64,25 @@ func (c *conn) succeeded(now time.Time) {
 	c.breaker.RecordSuccess()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.lastSuccess = now
+	c.lastSuccess, c.limited = now, time.Time{}
+}
+
+// limitedSince returns since when the vendor has answered nothing but "too many
+// requests"; the first of them begins it.
+func (c *conn) limitedSince(now time.Time) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.limited.IsZero() {
+		c.limited = now
+	}
+	return c.limited
 }
 
 // failed notes a failure of the vendor and reports whether there were too many in a row.
 func (c *conn) failed() bool {
+	c.mu.Lock()
+	c.limited = time.Time{}
+	c.mu.Unlock()
 	c.breaker.RecordFailure()
 	return c.breaker.IsOpen()
 }
@@ -110,8 +125,8 @@ func (c *conn) state(ctx context.Context, db *store.DB, now time.Time) (store.Ci
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.circuit.State != store.CircuitClosed && ci.State == store.CircuitClosed && c.circuit.State != "" {
-		c.breaker.Close()
+	if ci.State == store.CircuitClosed && c.breaker.IsOpen() {
+		c.breaker.Close() // whoever drained it, the shared circuit is what counts
 	}
 	c.circuit, c.circuitAt = ci, now
 	return ci, nil

@@ -10,8 +10,8 @@ import (
 	"bellhop/internal/store"
 )
 
-// rateLimitPatience is how long a vendor may go on answering "too many requests" to one
-// step before the connection is parked.
+// rateLimitPatience is how long a vendor may go on answering nothing but "too many
+// requests" before the connection is parked.
 const rateLimitPatience = 10 * time.Minute
 
 // decide turns a failed try into the step's next state. It is the one place where the
@@ -49,7 +49,11 @@ func (e *Engine) decide(c *conn, am connector.ActionManifest, s store.DueStep, a
 	case broken, e.released(c, s), exhausted && !c.successSince(first):
 		return e.parkFailed(c, out, bellhop.ClassUnavailable, uncertain, e.o.Probe)
 	case exhausted:
-		return e.hand(c, out, bellhop.ClassUnavailable)
+		// Not the class of an outage: an outage that follows must be told by itself.
+		if uncertain {
+			return e.hand(c, out, bellhop.ClassUnknownOutcome)
+		}
+		return e.hand(c, out, bellhop.ClassNotSent)
 	}
 	wait := max(jitter(e.backoff(attempts)), ce.RetryAfter)
 	out.State = bellhop.StepRetrying
@@ -66,7 +70,7 @@ func (e *Engine) decide(c *conn, am connector.ActionManifest, s store.DueStep, a
 func (e *Engine) released(c *conn, s store.DueStep) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return s.IncidentID != "" && c.circuit.State == store.CircuitDraining && c.circuit.IncidentID == s.IncidentID
+	return s.IncidentID != "" && c.circuit.State == store.CircuitDraining
 }
 
 // rateLimited waits as told, for the whole connection, without using up a try; a quota
@@ -76,8 +80,7 @@ func (e *Engine) rateLimited(c *conn, out store.Outcome, ce *connector.Error, un
 	if wait <= 0 {
 		wait = jitter(2 * time.Second)
 	}
-	since := out.Step.FirstAttemptAt
-	if ce.Quota || (!since.IsZero() && now.Sub(since) > rateLimitPatience) {
+	if ce.Quota || now.Sub(c.limitedSince(now)) > rateLimitPatience {
 		return e.parkFailed(c, out, bellhop.ClassRateLimited, uncertain, max(wait, time.Minute))
 	}
 	c.pause(now.Add(wait))

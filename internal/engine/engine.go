@@ -70,6 +70,8 @@ type Engine struct {
 	inflight sync.Map // step id → chan struct{}, closed when this process is done with it
 	watching sync.Map // connection → struct{}: a timer looks after its circuit
 	timers   timers
+	early    context.Context // of what runs from memory; ended by endEarly
+	endEarly context.CancelFunc
 	// partitioned is when the partitions were looked after last.
 	partitioned time.Time
 	stop        context.CancelFunc
@@ -100,7 +102,13 @@ func New(o Opts) (*Engine, error) {
 		o.Overdue = 30 * time.Second
 	}
 	e := &Engine{o: o, db: o.DB, clock: o.Clock, log: o.Logger, conns: map[string]*conn{}, bus: newLocalBus()}
+	e.early, e.endEarly = context.WithCancel(context.Background())
 	for _, c := range o.Connections {
+		for _, a := range c.Manifest.Actions {
+			if a.Timeout() > store.Lease-5*time.Second {
+				return nil, fmt.Errorf("engine: %s: the time box of %s is longer than a step's lease allows", c.Name, a.Action)
+			}
+		}
 		e.conns[c.Name] = newConn(c)
 	}
 	if err := e.newRiver(); err != nil {
@@ -133,7 +141,8 @@ func (e *Engine) Start(ctx context.Context) error {
 		stop()
 		return fmt.Errorf("engine: %w", err)
 	}
-	e.wg.Add(1)
+	e.wg.Add(2)
+	go e.live(run)
 	go e.maintain(run)
 	return nil
 }
@@ -141,8 +150,19 @@ func (e *Engine) Start(ctx context.Context) error {
 // Stop lets the calls in flight finish until ctx ends, then cancels them; whatever is
 // not recorded by then is taken up by the next process. Nothing is lost.
 func (e *Engine) Stop(ctx context.Context) error {
-	e.timers.stop()
+	early := make(chan struct{})
+	go func() {
+		defer close(early)
+		e.timers.stop()
+	}()
 	err := e.river.Stop(ctx)
+	select {
+	case <-early:
+	case <-ctx.Done():
+		e.endEarly() // retries from memory have their jobs in the database
+		<-early
+	}
+	e.endEarly()
 	if err != nil {
 		hard, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()

@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"bellhop"
@@ -16,35 +18,50 @@ const (
 	deadAfter = 25 * time.Second
 	// requeueLimit bounds the lanes that one sweep makes jobs for.
 	requeueLimit = 500
+	// busyQueue is how many jobs wait in a queue that is only busy.
+	busyQueue = 20
 	// partitionsEvery is how often the partitions of the coming months are looked after.
 	partitionsEvery = time.Hour
 	// untoldAfter is how long a payment waits for an event that names its payer.
 	untoldAfter = 5 * time.Minute
 )
 
-// maintain says that this node lives and looks for what fell through: dead nodes, lost
-// jobs, circuits nobody looks after, payments that name nobody.
+// maintain looks for what fell through: dead nodes, lost jobs, circuits nobody looks after, payments that name nobody.
 func (e *Engine) maintain(ctx context.Context) {
 	defer e.wg.Done()
-	tick := time.NewTicker(heartbeatEvery)
+	e.every(ctx, heartbeatEvery, func() { e.logError(ctx, "maintenance failed", e.Maintain(ctx)) })
+}
+
+// live says that this node lives. It has a goroutine of its own, so that slow maintenance
+// cannot make a living node look dead.
+func (e *Engine) live(ctx context.Context) {
+	defer e.wg.Done()
+	e.every(ctx, heartbeatEvery, func() { e.logError(ctx, "heartbeat failed", e.db.Heartbeat(ctx, e.o.Node)) })
+}
+
+func (e *Engine) every(ctx context.Context, d time.Duration, fn func()) {
+	tick := time.NewTicker(d)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			fn()
 		}
-		e.logError(ctx, "maintenance failed", e.Maintain(ctx))
 	}
 }
 
 // Maintain does one round of maintenance. It is safe to run on every node; one round at
 // a time in each process.
 func (e *Engine) Maintain(ctx context.Context) error {
-	if err := e.db.Heartbeat(ctx, e.o.Node); err != nil {
+	if _, err := e.db.TakeOver(ctx, e.o.Node, deadAfter, false); err != nil {
 		return err
 	}
-	if _, err := e.db.TakeOver(ctx, e.o.Node, deadAfter, false); err != nil {
+	if err := e.handOverOrphans(ctx); err != nil {
+		return err
+	}
+	if err := e.db.WatchParked(ctx, e.names()); err != nil {
 		return err
 	}
 	open, err := e.db.OpenCircuits(ctx)
@@ -66,14 +83,28 @@ func (e *Engine) Maintain(ctx context.Context) error {
 	return e.handOverPayments(ctx)
 }
 
-// requeue makes jobs for steps that are long due, unless the queues are simply busy.
+// names returns the configured connections, sorted.
+func (e *Engine) names() []string {
+	return slices.Sorted(maps.Keys(e.conns))
+}
+
+// requeue makes jobs for steps that are long due, unless the connection's queue is simply
+// busy, and for steps whose lease has ended in any case.
 func (e *Engine) requeue(ctx context.Context) error {
-	depth, err := e.db.QueueDepth(ctx)
-	if err != nil || depth > requeueLimit {
-		return err
+	for _, name := range e.names() {
+		depth, err := e.db.QueueDepth(ctx, queueOf(name))
+		if err != nil {
+			return err
+		}
+		overdue := e.o.Overdue
+		if depth > busyQueue {
+			overdue = 0
+		}
+		if _, err := e.db.RequeueDue(ctx, name, overdue, requeueLimit); err != nil {
+			return err
+		}
 	}
-	_, err = e.db.RequeueDue(ctx, e.o.Overdue, requeueLimit)
-	return err
+	return nil
 }
 
 // handOverOrphans gives the steps of connections that bellhop.yaml no longer has to a
@@ -87,20 +118,35 @@ func (e *Engine) handOverOrphans(ctx context.Context) error {
 		if e.conns[name] != nil {
 			continue
 		}
-		steps, err := e.db.OpenSteps(ctx, name, requeueLimit)
-		if err != nil {
+		if err := e.handOverConnection(ctx, name); err != nil {
 			return err
-		}
-		for _, s := range steps {
-			c := &conn{name: name}
-			c.manifest.Name = name
-			out := e.refuse(c, s, "the connection "+name+" is not in bellhop.yaml any more")
-			if _, err := e.rec.Record(ctx, out); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
+}
+
+// handOverConnection hands over the open steps of one connection, until there are none:
+// handing over one makes the next of its lane due.
+func (e *Engine) handOverConnection(ctx context.Context, name string) error {
+	c := &conn{name: name}
+	c.manifest.Name = name
+	for {
+		steps, err := e.db.OpenSteps(ctx, name, requeueLimit)
+		if err != nil || len(steps) == 0 {
+			return err
+		}
+		changed := false
+		for _, s := range steps {
+			rec, err := e.rec.Record(ctx, e.refuse(c, s, "the connection "+name+" is not in bellhop.yaml any more"))
+			if err != nil {
+				return err
+			}
+			changed = changed || !rec.Stale
+		}
+		if !changed {
+			return nil // another node is at it
+		}
+	}
 }
 
 // handOverPayments gives money that names nobody to a person.

@@ -149,7 +149,7 @@ func (e *Engine) Committed(jobs []store.Job) {
 
 // runEarly runs lanes from memory, ahead of their job.
 func (e *Engine) runEarly(j store.Job) {
-	ctx, cancel := context.WithTimeout(context.Background(), jobTimeout)
+	ctx, cancel := context.WithTimeout(e.early, jobTimeout)
 	defer cancel()
 	e.logError(ctx, "retry failed", e.runLanes(ctx, j.Connection, j.Persons), "connection", j.Connection)
 }

@@ -107,9 +107,10 @@ func (e *Engine) runStep(ctx context.Context, c *conn, s store.DueStep, follows 
 	if err != nil {
 		return store.Recorded{}, err
 	}
-	// While a connection drains, the steps that were let go pass, and with them what
-	// stands behind them in their lanes; everything else waits for its turn.
-	passes := s.IncidentID == circuit.IncidentID || (follows && circuit.State == store.CircuitDraining)
+	// While a circuit is not closed, the steps that were let go or retried by a person pass
+	// (they belong to an incident), and while it drains what stands behind them in their
+	// lanes too; everything else waits for its turn.
+	passes := s.IncidentID != "" || (follows && circuit.State == store.CircuitDraining)
 	if circuit.State != store.CircuitClosed && !passes {
 		return e.record(ctx, c, e.park(c, s, circuit))
 	}
@@ -117,19 +118,23 @@ func (e *Engine) runStep(ctx context.Context, c *conn, s store.DueStep, follows 
 		return e.record(ctx, c, store.Outcome{Step: s.Step, State: waitState(s), DueAt: until, Class: s.ErrorClass,
 			Error: s.Error})
 	}
-	tried := !s.FirstAttemptAt.IsZero()
-	if am.Once != connector.OnceUpsert {
-		if s, err = e.marks.Mark(ctx, s); err != nil || s.ID == "" {
-			return store.Recorded{}, err
-		}
-	}
 	release, err := c.acquire(ctx)
 	if err != nil {
-		return store.Recorded{}, e.giveBack(c, s, err)
+		return store.Recorded{}, err // not called; its job, or the sweep, takes it again
 	}
-	out := e.try(ctx, c, am, s, tried)
-	release()
-	return e.record(ctx, c, out)
+	defer release()
+	tried := !s.FirstAttemptAt.IsZero()
+	if am.Once != connector.OnceUpsert {
+		// Marked only now that the call is next: the lease covers the call, not the queue
+		// before it. A mark is never left half done, so ctx ending does not stop it.
+		if s, err = e.marks.Mark(context.WithoutCancel(ctx), s); err != nil || s.ID == "" {
+			return store.Recorded{}, err
+		}
+		if ctx.Err() != nil {
+			return store.Recorded{}, e.giveBack(c, s, ctx.Err())
+		}
+	}
+	return e.record(ctx, c, e.try(ctx, c, am, s, tried))
 }
 
 // waitState is the state in which a step waits without having been tried.
@@ -158,9 +163,12 @@ func (e *Engine) record(ctx context.Context, c *conn, o store.Outcome) (store.Re
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 35*time.Second)
 	defer cancel()
 	rec, err := e.rec.Record(ctx, o)
-	if err == nil && (o.Park || rec.OpenedIncident != "") {
+	if err == nil && (o.Park || rec.OpenedIncident != "" || rec.CircuitChanged) {
 		c.forget()
-		if o.Park {
+		if rec.OpenedIncident != "" {
+			e.log.WarnContext(ctx, "incident opened", "connection", c.name, "class", string(o.Incident.Class), "incident", rec.OpenedIncident)
+		}
+		if o.Park && !rec.Stale {
 			e.watchCircuit(ctx, c.name, o.ProbeAt)
 		}
 	}
@@ -205,7 +213,7 @@ func (e *Engine) call(ctx context.Context, c *conn, am connector.ActionManifest,
 		}
 		res, found, err := l.Lookup(ctx, call)
 		if err != nil {
-			return res, err // the call itself is as unknown as before
+			return res, lookupFailed(err)
 		}
 		if found {
 			res.Existing = true
@@ -213,6 +221,17 @@ func (e *Engine) call(ctx context.Context, c *conn, am connector.ActionManifest,
 		}
 	}
 	return c.connector.Do(ctx, call)
+}
+
+// lookupFailed is the error of a look-up. Whatever the vendor said to it, the call itself
+// is as unknown as before: a look-up that was refused does not mean that the call was.
+func lookupFailed(err error) error {
+	ce := asError(err)
+	if ce.Class != bellhop.ClassRejected {
+		return ce
+	}
+	return &connector.Error{Class: bellhop.ClassUnknownOutcome, Status: ce.Status, VendorRequestID: ce.VendorRequestID,
+		Message: "it could not be looked up: " + ce.Message, Err: ce}
 }
 
 // errNobodyKnows ends a step whose call may have happened and cannot be looked up.

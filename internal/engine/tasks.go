@@ -43,7 +43,7 @@ func (e *Engine) incidentOpened(inc bellhop.Incident, first bellhop.Step) store.
 	what, payload := Describe(first)
 	title, next := incidentWords(inc.Class, name)
 	var op store.Opening
-	if inc.Class != bellhop.ClassRejected {
+	if outage(inc.Class) {
 		op.Task = &bellhop.SupportRequest{CorrelationID: first.CorrelationID, Priority: bellhop.PriorityHigh,
 			Reason: bellhop.ReasonOutage, Subject: title, DueAt: e.clock.Now().Add(4 * time.Hour),
 			Body: fmt.Sprintf("%s. Cause: %s.\n\nHeld up first: %s\n%s\n\nEvery step that waits for it is listed with this "+
@@ -59,7 +59,7 @@ func (e *Engine) incidentOpened(inc bellhop.Incident, first bellhop.Step) store.
 
 // incidentClosed tells the founder that it is over.
 func (e *Engine) incidentClosed(inc bellhop.Incident) store.Opening {
-	if inc.Class == bellhop.ClassRejected {
+	if !outage(inc.Class) {
 		return store.Opening{}
 	}
 	return store.Opening{Steps: e.alert(inc, "closed", bellhop.AlertInput{Title: inc.Connection + " works again",
@@ -77,6 +77,12 @@ func (e *Engine) alert(inc bellhop.Incident, what string, in bellhop.AlertInput)
 		Key: "incident:" + inc.ID + ":" + what, Input: in}}
 }
 
+// outage reports whether incidents of a class hold a whole connection: one task for all
+// its steps. Steps of the other classes have tasks of their own.
+func outage(c bellhop.ErrorClass) bool {
+	return c == bellhop.ClassUnavailable || c == bellhop.ClassUnauthorized || c == bellhop.ClassRateLimited
+}
+
 func incidentWords(c bellhop.ErrorClass, name string) (title, next string) {
 	switch c {
 	case bellhop.ClassUnauthorized:
@@ -87,6 +93,8 @@ func incidentWords(c bellhop.ErrorClass, name string) (title, next string) {
 		return name + " refuses what it is sent", "Open the request, put it right and press Retry."
 	case bellhop.ClassUnknownOutcome:
 		return "It is not known what " + name + " did", "Look there whether it was done."
+	case bellhop.ClassNotSent:
+		return name + " fails for single requests", "Open the request and press Retry, or do it by hand."
 	default:
 		return name + " does not answer", "Look at the vendor's status page; nothing else has to be done."
 	}

@@ -119,6 +119,9 @@ type APIRequest struct {
 	IdempotencyKey string
 	Owner          bellhop.Owner
 	UserID         string // of the person it is about
+	// Claimed is set when the e-mail in the body is only what the caller says of
+	// themselves: not a server's word, and not in their access token.
+	Claimed bool
 	Body           []byte // as received
 	CorrelationID  string
 }
@@ -158,7 +161,7 @@ func (in *Intake) SupportRequest(ctx context.Context, r APIRequest, s Support) (
 
 func (in *Intake) fromAPI(r APIRequest, k bellhop.Kind, hint bellhop.PersonHint) store.Intake {
 	now := in.clock.Now()
-	hint.UserID = r.UserID
+	hint.UserID, hint.Claimed = r.UserID, r.Claimed
 	return store.Intake{Event: bellhop.Event{ID: store.NewID(), Source: "api:" + r.Caller + ":" + string(k),
 		ExternalID: r.IdempotencyKey, Kind: k, CorrelationID: r.CorrelationID, Body: r.Body, OccurredAt: now, ReceivedAt: now},
 		BodyHash: sha256.Sum256(r.Body), Owner: r.Owner, Person: hint}

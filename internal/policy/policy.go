@@ -159,7 +159,7 @@ func leadNote(p *Policy, in bellhop.PlanInput, c bellhop.Change, out *bellhop.Pl
 	note := bellhop.NoteInput{ContactEmail: f.Email, Text: strings.Join(lines, "\n"), At: stamp(in.Event.OccurredAt)}
 	about := c.Key
 	if in.ConversationID != "" {
-		about = in.ConversationID
+		about = in.ConversationID + ":" + f.Email // a corrected address is another contact, and needs the note
 		note.Link, note.LinkText = p.transcriptLink(in.ConversationID), "Read the conversation"
 	}
 	for _, conn := range p.crm {

@@ -122,6 +122,7 @@ type batch struct {
 	convs    map[string]*convRow
 	keys     map[string]string // person key → person id
 	newKeys  []string
+	moved    map[string]string // customer key → the nameless person it was of
 	persons  map[string]*personRow
 	leads    map[string]*leadRow
 	pays     map[string]*payRow
@@ -130,7 +131,8 @@ type batch struct {
 	subs     map[string]*subRow
 	requests map[string]*requestRow
 	changes  [][]bellhop.Change
-	leadReq  []string // per item: the request that lead steps serve
+	leadReq  []string          // per item: the request that lead steps serve
+	lanes    map[string]string // support request → the person whose lane its ticket is in
 
 	steps   []*stepRow
 	support []bellhop.SupportRequest
@@ -141,10 +143,10 @@ type batch struct {
 
 func newBatch(t *Tx, pol Policies, items []Intake) *batch {
 	return &batch{t: t, pol: pol, items: items, out: make([]Accepted, len(items)),
-		convs: map[string]*convRow{}, keys: map[string]string{}, persons: map[string]*personRow{},
+		convs: map[string]*convRow{}, keys: map[string]string{}, moved: map[string]string{}, persons: map[string]*personRow{},
 		leads: map[string]*leadRow{}, pays: map[string]*payRow{}, refs: map[string]string{},
 		subs: map[string]*subRow{}, requests: map[string]*requestRow{},
-		changes: make([][]bellhop.Change, len(items)), leadReq: make([]string, len(items))}
+		lanes: map[string]string{}, changes: make([][]bellhop.Change, len(items)), leadReq: make([]string, len(items))}
 }
 
 func (b *batch) run(ctx context.Context) error {

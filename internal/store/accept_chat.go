@@ -17,9 +17,11 @@ type convRow struct {
 	isLead        bool
 	leadRequestID string
 	dirty         bool
-	// open support requests by matter, see matterOf
-	open map[string]string
+	open          map[string]openRequest // by matter, see matterOf
 }
+
+// openRequest is an open support request of a conversation.
+type openRequest struct{ id, person string }
 
 type leadRow struct {
 	bellhop.Lead
@@ -60,7 +62,7 @@ func (b *batch) loadConversations(ctx context.Context) error {
 	ids = slices.Compact(ids)
 	err := queryIn(ctx, b.t, `SELECT id, visitor_id, user_id, person_id, status, fields, is_lead, lead_request_id
 		FROM bellhop.conversations WHERE id IN (?) ORDER BY id`+b.t.forUpdate(), ids, func(r *sql.Rows) error {
-		c := &convRow{open: map[string]string{}}
+		c := &convRow{open: map[string]openRequest{}}
 		var fields []byte
 		if err := r.Scan(&c.id, strDest{&c.owner.VisitorID}, strDest{&c.owner.UserID}, strDest{&c.personID}, &c.status,
 			&fields, &c.isLead, strDest{&c.leadRequestID}); err != nil {
@@ -72,14 +74,15 @@ func (b *batch) loadConversations(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = queryIn(ctx, b.t, `SELECT conversation_id, reason, id FROM bellhop.support_requests
+	err = queryIn(ctx, b.t, `SELECT conversation_id, reason, id, person_id FROM bellhop.support_requests
 		WHERE conversation_id IN (?) AND status <> 'resolved' ORDER BY id`, ids, func(r *sql.Rows) error {
-		var conv, reason, id string
-		if err := r.Scan(&conv, &reason, &id); err != nil {
+		var conv, reason string
+		var open openRequest
+		if err := r.Scan(&conv, &reason, &open.id, strDest{&open.person}); err != nil {
 			return err
 		}
 		if c := b.convs[conv]; c != nil && bellhop.Reason(reason) != bellhop.ReasonSyncFailed {
-			c.open[matterOf(bellhop.Reason(reason))] = id
+			c.open[matterOf(bellhop.Reason(reason))] = open
 		}
 		return nil
 	})
@@ -106,7 +109,7 @@ func (b *batch) hintFromConversation(i int) {
 	c.fields = c.fields.Merge(d.Fields)
 	c.isLead = c.isLead || d.Intent == bellhop.IntentLead
 	it.Person.UserID = c.owner.UserID
-	it.Person.Email = c.fields.Email
+	it.Person.Email, it.Person.Claimed = c.fields.Email, true
 	it.Person.Name = c.fields.Name
 	it.Person.Phone = c.fields.Phone
 	if it.Chat.Ask != nil || c.isLead || it.Person.Email != "" {
@@ -280,14 +283,16 @@ func (b *batch) takeSupport(context.Context) error {
 		c, owner := b.convs[it.ConversationID], it.Owner
 		if c != nil {
 			owner = c.owner
-			a.RequestID = c.open[matterOf(a.Reason)]
+			open := c.open[matterOf(a.Reason)]
+			a.RequestID = open.id
+			b.lanes[open.id] = open.person
 		}
 		a.Existing = a.RequestID != ""
 		if !a.Existing {
 			a.RequestID = NewID()
 			b.addRequest(i, a.RequestID, bellhop.RequestSupport, owner)
 			if c != nil {
-				c.open[matterOf(a.Reason)] = a.RequestID
+				c.open[matterOf(a.Reason)] = openRequest{a.RequestID, b.out[i].PersonID}
 				c.status, c.dirty = bellhop.ConversationPerson, true
 			}
 		}

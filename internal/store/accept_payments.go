@@ -154,6 +154,8 @@ func (b *batch) findPayment(ctx context.Context, i int) (*payRow, error) {
 		case p == nil, p == found:
 		case found == nil:
 			found = p
+		case found.complete() && p.complete():
+			// Two payments that are each whole are two, whatever a guess joined before.
 		default:
 			if found, err = b.mergePayments(found, p); err != nil {
 				return nil, err
@@ -254,15 +256,23 @@ func (b *batch) otherHalf(ctx context.Context, connection string, f *bellhop.Pay
 	if err := b.loadPayments(ctx, ids); err != nil {
 		return nil, err
 	}
+	var half *payRow
 	for _, p := range sorted(b.pays) {
 		if p != known && p.connection == connection && p.customerRef == f.CustomerRef && p.mergedInto == "" &&
 			p.fold.Payment.Amount == f.Amount && p.fold.Payment.Currency == f.Currency && !p.paidAt.IsZero() &&
 			p.paidAt.Sub(f.At).Abs() <= halfWindow && halves(p, f) {
-			return p, nil
+			if half != nil {
+				return nil, nil // two could be it: the provider's own link will tell
+			}
+			half = p
 		}
 	}
-	return nil, nil
+	return half, nil
 }
+
+// complete reports whether both halves of a payment are known: merging it with another
+// complete one would lose money.
+func (p *payRow) complete() bool { return p.hasMoney && p.hasInvoice }
 
 func halves(p *payRow, f *bellhop.PaymentFact) bool {
 	if f.Type == bellhop.FactInvoice {

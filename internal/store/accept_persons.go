@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"maps"
 	"slices"
 	"sort"
+	"strings"
 
 	"bellhop"
 )
@@ -21,11 +23,15 @@ func sortDigests(d [][32]byte) {
 
 // personKeys returns the keys of a hint, strongest first.
 func personKeys(h bellhop.PersonHint) []string {
+	email, ok := bellhop.NormalizeEmail(h.Email)
+	if ok && h.Claimed {
+		return []string{"email:" + email}
+	}
 	var keys []string
 	if h.UserID != "" {
 		keys = append(keys, "user:"+h.UserID)
 	}
-	if email, ok := bellhop.NormalizeEmail(h.Email); ok {
+	if ok {
 		keys = append(keys, "email:"+email)
 	}
 	if h.CustomerRef != "" {
@@ -109,13 +115,24 @@ func (b *batch) resolvePerson(i int) {
 		b.persons[id] = &personRow{Person: bellhop.Person{ID: id, CreatedAt: b.t.now}, dirty: true}
 	}
 	for _, k := range keys {
-		if b.keys[k] == "" {
-			b.keys[k] = id
+		old := b.keys[k]
+		if old == "" {
 			b.newKeys = append(b.newKeys, k)
+		}
+		if old == "" || (old != id && strings.HasPrefix(k, "customer:") && b.nameless(old)) {
+			b.keys[k] = id
+			if old != "" {
+				// A customer who was known by the vendor's id alone now has a name: what
+				// comes with only that id must find them.
+				b.moved[k] = old
+			}
 		}
 	}
 	p := b.persons[id]
 	email, _ := bellhop.NormalizeEmail(h.Email)
+	if h.Claimed {
+		h.UserID = ""
+	}
 	fill := func(dst *string, v string, over bool) {
 		if v != "" && v != *dst && (over || *dst == "") {
 			*dst, p.dirty = v, true
@@ -123,12 +140,23 @@ func (b *batch) resolvePerson(i int) {
 	}
 	fill(&p.Email, email, false)
 	fill(&p.UserID, h.UserID, false)
-	fill(&p.Name, h.Name, true)
-	fill(&p.Phone, h.Phone, true)
+	fill(&p.Name, h.Name, !h.Claimed)
+	fill(&p.Phone, h.Phone, !h.Claimed)
 	b.out[i].PersonID = id
 }
 
+// nameless reports whether a person is known by a vendor's customer id alone.
+func (b *batch) nameless(id string) bool {
+	p := b.persons[id]
+	return p != nil && p.Email == "" && p.UserID == ""
+}
+
 func (b *batch) insertPersonKeys(ctx context.Context) error {
+	for _, k := range slices.Sorted(maps.Keys(b.moved)) {
+		if _, err := b.t.exec(ctx, "UPDATE bellhop.person_keys SET person_id = $2 WHERE key = $1", k, b.keys[k]); err != nil {
+			return err
+		}
+	}
 	if len(b.newKeys) == 0 {
 		return nil
 	}

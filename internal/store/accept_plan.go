@@ -45,7 +45,12 @@ func (b *batch) plan(ctx context.Context) error {
 		b.support = append(b.support, plan.Support...)
 		b.touches = append(b.touches, plan.Touch...)
 		for _, p := range plan.Steps {
-			person := b.out[i].PersonID
+			// A ticket and what is added to it later stand in one lane, even when the person
+			// became known by another name in between.
+			person := b.lanes[p.RequestID]
+			if p.RequestID == "" || person == "" {
+				person = b.out[i].PersonID
+			}
 			if person == "" {
 				person = NoPerson
 			}

@@ -88,8 +88,8 @@ func (db *DB) Release(ctx context.Context, connection string, maxBatch int) (rel
 		}
 		if c.State == CircuitDraining {
 			if err := t.queryRow(ctx, `SELECT count(*) FROM bellhop.steps WHERE connection = $1 AND
-				state IN ('ready', 'running', 'unknown', 'retrying') AND incident_id = $2`, connection,
-				c.IncidentID).Scan(&inFlight); err != nil || inFlight > 0 {
+				state IN ('ready', 'running', 'unknown', 'retrying') AND state NOT IN ('done', 'dropped', 'waiting') AND
+				incident_id IS NOT NULL`, connection).Scan(&inFlight); err != nil || inFlight > 0 {
 				return err
 			}
 		}
@@ -119,10 +119,9 @@ func (db *DB) stopDraining(ctx context.Context, t *Tx, ch *changed, incident, co
 }
 
 func releaseParked(ctx context.Context, t *Tx, connection string, n int) ([]dueLane, error) {
-	rows, err := t.query(ctx, `UPDATE bellhop.steps SET state = CASE error_class WHEN 'unknown_outcome' THEN 'unknown'
-		WHEN 'malformed' THEN 'unknown' ELSE 'ready' END, due_at = $3, version = version + 1, updated_at = $3
-		WHERE id IN (SELECT id FROM bellhop.steps WHERE connection = $1 AND state = 'parked' ORDER BY id LIMIT $2)
-		AND state = 'parked' RETURNING person_id`, connection, n, t.now)
+	rows, err := t.query(ctx, `UPDATE bellhop.steps SET state = `+readyOrUnknown+`, due_at = $3, version = version + 1, updated_at = $3
+		WHERE id IN (SELECT id FROM bellhop.steps WHERE connection = $1 AND state = 'parked'
+		AND state NOT IN ('done', 'dropped', 'waiting') ORDER BY id LIMIT $2) AND state = 'parked' RETURNING person_id`, connection, n, t.now)
 	if err != nil {
 		return nil, err
 	}
@@ -200,8 +199,7 @@ func closeIncident(ctx context.Context, t *Tx, plans IncidentPlans, id string) (
 	if err != nil {
 		return nil, err
 	}
-	if _, err := t.exec(ctx, `UPDATE bellhop.circuits SET state = 'closed', incident_id = NULL, probes = 0, batch = 1,
-		probe_at = NULL, updated_at = $2 WHERE incident_id = $1`, id, t.now); err != nil {
+	if err := leaveCircuit(ctx, t, inc); err != nil {
 		return nil, err
 	}
 	if inc.TaskID != "" {
@@ -215,6 +213,59 @@ func closeIncident(ctx context.Context, t *Tx, plans IncidentPlans, id string) (
 		return nil, nil
 	}
 	return insertPlanned(ctx, t, plans.Closed(inc).Steps, NoCorrelation)
+}
+
+// leaveCircuit takes a closed incident away from its connection's circuit. The circuit
+// closes with it, unless another incident still has steps parked there: then it goes on
+// for that one.
+func leaveCircuit(ctx context.Context, t *Tx, inc bellhop.Incident) error {
+	other, err := parkedIncident(ctx, t, inc.Connection)
+	if err != nil {
+		return err
+	}
+	if other != "" {
+		_, err = t.exec(ctx, `UPDATE bellhop.circuits SET incident_id = $2, probe_at = $3, updated_at = $3
+			WHERE incident_id = $1`, inc.ID, other, t.now)
+		return err
+	}
+	_, err = t.exec(ctx, `UPDATE bellhop.circuits SET state = 'closed', incident_id = NULL, probes = 0, batch = 1,
+		probe_at = NULL, updated_at = $2 WHERE incident_id = $1`, inc.ID, t.now)
+	return err
+}
+
+// parkedIncident returns the incident of the oldest parked step of a connection, "" when
+// nothing is parked there.
+func parkedIncident(ctx context.Context, t *Tx, connection string) (string, error) {
+	var id string
+	err := t.queryRow(ctx, `SELECT incident_id FROM bellhop.steps WHERE connection = $1 AND state = 'parked' AND
+		state NOT IN ('done', 'dropped', 'waiting') ORDER BY id LIMIT 1`, connection).Scan(&id)
+	if errIsNoRows(err) {
+		return "", nil
+	}
+	return id, err
+}
+
+// WatchParked makes sure that every connection with parked steps has a circuit that is
+// looked after.
+func (db *DB) WatchParked(ctx context.Context, connections []string) error {
+	return db.tx(ctx, func(t *Tx) error {
+		for _, c := range connections {
+			incident, err := parkedIncident(ctx, t, c)
+			if err != nil {
+				return err
+			}
+			if incident == "" {
+				continue
+			}
+			if _, err := t.exec(ctx, `INSERT INTO bellhop.circuits (connection, state, incident_id, probes, batch, probe_at,
+				updated_at) VALUES ($1, 'open', $2, 0, 1, $3, $3) ON CONFLICT (connection) DO UPDATE SET state = 'open',
+				incident_id = excluded.incident_id, probes = 0, batch = 1, probe_at = excluded.probe_at,
+				updated_at = excluded.updated_at WHERE bellhop.circuits.state = 'closed'`, c, incident, t.now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // NoCorrelation stands where nothing a customer did began it.

@@ -76,7 +76,7 @@ func (db *DB) TakeOver(ctx context.Context, self string, silence time.Duration, 
 		}
 		taken = len(dead)
 		for _, node := range dead {
-			due, err := orphanSteps(ctx, t, node)
+			due, err := orphanSteps(ctx, t, node, all)
 			if err != nil {
 				return err
 			}
@@ -92,10 +92,16 @@ func (db *DB) TakeOver(ctx context.Context, self string, silence time.Duration, 
 
 // orphanSteps turns the running steps of a dead node into unknown ones: their calls may
 // have happened.
-func orphanSteps(ctx context.Context, t *Tx, node string) ([]dueLane, error) {
+func orphanSteps(ctx context.Context, t *Tx, node string, alone bool) ([]dueLane, error) {
+	now := "$2"
+	if !alone {
+		// The node may be slow, not dead: its calls are over when their leases are.
+		now = "CASE WHEN lease_until > $2 THEN lease_until ELSE $2 END"
+	}
 	rows, err := t.query(ctx, `UPDATE bellhop.steps SET state = 'unknown', error_class = 'unknown_outcome',
-		error = 'the process that made the call died before it knew the outcome', lease_until = NULL, due_at = $2,
-		updated_at = $2, version = version + 1 WHERE state = 'running' AND node = $1 RETURNING connection, person_id`,
+		error = 'the process that made the call died before it knew the outcome', lease_until = NULL,
+		due_at = `+now+`, updated_at = $2, version = version + 1 WHERE state = 'running' AND
+		state NOT IN ('done', 'dropped', 'waiting') AND node = $1 RETURNING connection, person_id`,
 		node, t.now)
 	if err != nil {
 		return nil, err
@@ -130,15 +136,19 @@ func (t *Tx) orphanJobs(ctx context.Context, node string) error {
 	return err
 }
 
-// RequeueDue makes jobs for lanes whose head has been due for so long that its job must
+// RequeueDue makes jobs for a connection's lanes whose head has been due for so long that its job must
 // have been lost, and for steps that run under a lease that has ended. The step row is
-// the truth; this is what makes it so. It returns how many lanes it found.
-func (db *DB) RequeueDue(ctx context.Context, overdue time.Duration, limit int) (int, error) {
+// the truth; this is what makes it so. overdue 0 looks for ended leases only. It returns how
+// many lanes it found.
+func (db *DB) RequeueDue(ctx context.Context, connection string, overdue time.Duration, limit int) (int, error) {
 	n := 0
+	if overdue <= 0 {
+		overdue = 100 * 365 * 24 * time.Hour
+	}
 	err := db.changeSteps(ctx, func(t *Tx, ch *changed) error {
-		rows, err := t.query(ctx, `SELECT connection, person_id FROM bellhop.steps WHERE
-			(state IN ('ready', 'retrying', 'unknown') AND due_at < $1) OR (state = 'running' AND lease_until < $2)
-			ORDER BY id LIMIT $3`, t.now.Add(-overdue), t.now, limit)
+		rows, err := t.query(ctx, `SELECT connection, person_id FROM bellhop.steps WHERE connection = $1 AND
+			state NOT IN ('done', 'dropped', 'waiting') AND ((state IN ('ready', 'retrying', 'unknown') AND due_at < $2)
+			OR (state = 'running' AND lease_until < $3)) ORDER BY id LIMIT $4`, connection, t.now.Add(-overdue), t.now, limit)
 		if err != nil {
 			return err
 		}
@@ -154,10 +164,12 @@ func (db *DB) RequeueDue(ctx context.Context, overdue time.Duration, limit int) 
 	return n, err
 }
 
-// QueueDepth returns the number of jobs that wait to be worked or are being worked.
-func (db *DB) QueueDepth(ctx context.Context) (int, error) {
+// QueueDepth returns the number of jobs of a queue that wait to be worked or are being
+// worked.
+func (db *DB) QueueDepth(ctx context.Context, queue string) (int, error) {
 	n := 0
-	err := db.queryRow(ctx, "SELECT count(*) FROM bellhop.river_job WHERE state IN ('available', 'running')").Scan(&n)
+	err := db.queryRow(ctx, `SELECT count(*) FROM bellhop.river_job WHERE state IN ('available', 'running')
+		AND queue = $1`, queue).Scan(&n)
 	return n, err
 }
 
@@ -173,7 +185,7 @@ type UntoldPayment struct {
 func (db *DB) UntoldPayments(ctx context.Context, before time.Time, limit int) ([]UntoldPayment, error) {
 	rows, err := db.query(ctx, `SELECT y.id, y.connection, y.person_id, y.status, y.amount, y.amount_refunded, y.currency,
 		y.paid_at FROM bellhop.payments y LEFT JOIN bellhop.persons p ON p.id = y.person_id
-		WHERE y.told = '{}' AND y.status NOT IN ('pending', 'failed') AND y.merged_into IS NULL AND y.created_at < $1
+		WHERE y.told = '{}' AND y.merged_into IS NULL AND y.status NOT IN ('pending', 'failed') AND y.created_at < $1
 		AND p.email IS NULL ORDER BY y.id LIMIT $2`, before, limit)
 	if err != nil {
 		return nil, err

@@ -29,11 +29,15 @@ func (db *DB) RetryStep(ctx context.Context, id string, lookFirst bool) (bellhop
 		if lookFirst && uncertain(s) && state == bellhop.StepReady {
 			state = bellhop.StepUnknown // still: look first
 		}
+		class := string(s.ErrorClass)
+		if !lookFirst {
+			class = "" // a person has looked: the doubt is gone
+		}
 		if state != bellhop.StepWaiting {
 			ch.due = append(ch.due, dueLane{s.Connection, s.PersonID})
 		}
 		_, err := t.exec(ctx, `UPDATE bellhop.steps SET state = $2, attempts = 0, due_at = $3, updated_at = $3,
-			version = version + 1 WHERE id = $1`, id, string(state), t.now)
+			error_class = $4, version = version + 1 WHERE id = $1`, id, string(state), t.now, class)
 		return err
 	})
 }

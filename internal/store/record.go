@@ -55,6 +55,8 @@ type Recorded struct {
 	// Next is the step of the lane that became due by this. The caller takes it at once,
 	// or calls EnqueueLanes for it.
 	Next *DueStep
+	// CircuitChanged is set when what the caller knows of circuits is out of date.
+	CircuitChanged bool
 	// OpenedIncident is the incident's id when this outcome opened it.
 	OpenedIncident string
 }
@@ -155,6 +157,10 @@ func (b *recording) run(ctx context.Context) error {
 		return err
 	}
 	b.jobs = append(b.jobs, jobs...)
+	for i := range b.out {
+		// An incident may have closed with this group; asking again is cheap.
+		b.out[i].CircuitChanged = b.out[i].CircuitChanged || len(sortedKeys(b.held)) > 0
+	}
 	return b.enqueueLater(ctx)
 }
 
@@ -193,6 +199,9 @@ func (b *recording) recordOne(ctx context.Context, i int) error {
 		b.out[i].Stale = true
 		return nil
 	}
+	if err := b.checkJoin(ctx, i); err != nil {
+		return err
+	}
 	incident, task, err := b.holders(ctx, i)
 	if err != nil {
 		return err
@@ -205,8 +214,11 @@ func (b *recording) recordOne(ctx context.Context, i int) error {
 		return err
 	}
 	b.touched = append(b.touched, o.Step)
-	if o.State.Final() {
-		b.held[incident], b.tasks[task] = true, true
+	if o.State.Final() || o.Step.IncidentID != incident {
+		b.held[o.Step.IncidentID], b.held[incident] = true, true
+	}
+	if o.State.Final() || o.Step.TaskID != task {
+		b.tasks[o.Step.TaskID], b.tasks[task] = true, true
 	}
 	if !o.State.HoldsLane() {
 		b.left[laneKey{o.Step.PersonID, o.Step.Connection}]--
@@ -215,6 +227,26 @@ func (b *recording) recordOne(ctx context.Context, i int) error {
 		k := laterKey{o.Step.Connection, due.Add(laterGrain - 1).Truncate(laterGrain)}
 		b.later[k] = append(b.later[k], o.Step.PersonID)
 	}
+	return nil
+}
+
+// checkJoin looks whether the incident that an untried step was to wait for is still
+// open. When it is over, so is the waiting: the step is due.
+func (b *recording) checkJoin(ctx context.Context, i int) error {
+	o := &b.items[i]
+	if o.JoinIncident == "" {
+		return nil
+	}
+	n, err := b.t.exec(ctx, "UPDATE bellhop.incidents SET updated_at = $2 WHERE id = $1 AND closed_at IS NULL",
+		o.JoinIncident, b.t.now)
+	if err != nil || n > 0 {
+		return err
+	}
+	o.State, o.Incident, o.JoinIncident, o.Park, o.DueAt = bellhop.StepReady, nil, "", false, b.t.now
+	if o.Class == bellhop.ClassUnknownOutcome || o.Class == bellhop.ClassMalformed {
+		o.State = bellhop.StepUnknown
+	}
+	b.out[i].CircuitChanged = true
 	return nil
 }
 

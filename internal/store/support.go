@@ -164,11 +164,11 @@ type SupportEdit struct {
 	By       string
 }
 
-// EditSupport changes a support request by fn, which sees it as it is and says what to
-// write or why not. Two edits at the same time do not overwrite each other: the second
+// EditSupport changes a support request by fn, which sees it as it is, and whether it
+// holds steps, and says what to write or why not. Two edits at the same time do not overwrite each other: the second
 // sees the first. Steps that fn plans are committed with the edit.
 func (db *DB) EditSupport(ctx context.Context, id string,
-	fn func(bellhop.SupportRequest) (SupportEdit, []bellhop.PlannedStep, error)) (bellhop.SupportRequest, error) {
+	fn func(s bellhop.SupportRequest, holds bool) (SupportEdit, []bellhop.PlannedStep, error)) (bellhop.SupportRequest, error) {
 	var out bellhop.SupportRequest
 	err := db.changeSteps(ctx, func(t *Tx, ch *changed) error {
 		s, err := scanSupport(t.queryRow(ctx, "SELECT "+supportColumns+" FROM bellhop.support_requests WHERE id = $1"+
@@ -179,7 +179,11 @@ func (db *DB) EditSupport(ctx context.Context, id string,
 		if err != nil {
 			return err
 		}
-		edit, planned, err := fn(s)
+		holds, err := holdsSteps(ctx, t, s)
+		if err != nil {
+			return err
+		}
+		edit, planned, err := fn(s, holds)
 		if err != nil {
 			return err
 		}
@@ -209,6 +213,17 @@ func (db *DB) EditSupport(ctx context.Context, id string,
 		}
 	}
 	return out, err
+}
+
+// holdsSteps reports whether a task still holds steps that nobody has settled.
+func holdsSteps(ctx context.Context, t *Tx, s bellhop.SupportRequest) (bool, error) {
+	held, err := exists(ctx, t, `SELECT 1 FROM bellhop.steps WHERE task_id = $1 AND state NOT IN ('done', 'dropped')
+		LIMIT 1`, s.ID)
+	if err != nil || held || s.IncidentID == "" {
+		return held, err
+	}
+	return exists(ctx, t, "SELECT 1 FROM bellhop.steps WHERE incident_id = $1 AND state NOT IN ('done', 'dropped') LIMIT 1",
+		s.IncidentID)
 }
 
 func applyEdit(t *Tx, s bellhop.SupportRequest, e SupportEdit) bellhop.SupportRequest {

@@ -116,6 +116,8 @@ CREATE TABLE bellhop.payments (
     updated_at      timestamptz NOT NULL
 );
 CREATE INDEX payments_person ON bellhop.payments (person_id);
+-- Money that nobody could be told of yet.
+CREATE INDEX payments_untold ON bellhop.payments (created_at) WHERE told = '{}' AND merged_into IS NULL;
 -- Finds the other half of a payment that raised an invoice and a charge without a common id.
 CREATE INDEX payments_customer ON bellhop.payments (customer_ref, amount) WHERE customer_ref <> '' AND has_money <> has_invoice;
 
@@ -136,6 +138,7 @@ CREATE TABLE bellhop.subscriptions (
     cancel_at_period_end boolean NOT NULL DEFAULT false,
     current_period_end   timestamptz,
     confirmed_at         timestamptz NOT NULL,
+    told                 text NOT NULL DEFAULT '',
     created_at           timestamptz NOT NULL,
     updated_at           timestamptz NOT NULL,
     UNIQUE (ref, connection)
@@ -234,6 +237,7 @@ CREATE INDEX steps_incident ON bellhop.steps (incident_id, id) WHERE incident_id
 CREATE INDEX steps_task ON bellhop.steps (task_id) WHERE task_id IS NOT NULL;
 CREATE INDEX steps_request ON bellhop.steps (request_id) WHERE request_id IS NOT NULL;
 CREATE INDEX steps_correlation ON bellhop.steps (correlation_id);
+CREATE INDEX steps_updated ON bellhop.steps (updated_at);
 
 CREATE TABLE bellhop.attempts (
     id                uuid NOT NULL,

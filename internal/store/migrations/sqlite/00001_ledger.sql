@@ -114,6 +114,8 @@ CREATE TABLE payments (
     updated_at      TEXT NOT NULL
 );
 CREATE INDEX payments_person ON payments (person_id);
+-- Money that nobody could be told of yet.
+CREATE INDEX payments_untold ON payments (created_at) WHERE told = '{}' AND merged_into IS NULL;
 -- Finds the other half of a payment that raised an invoice and a charge without a common id.
 CREATE INDEX payments_customer ON payments (customer_ref, amount) WHERE customer_ref <> '' AND has_money <> has_invoice;
 
@@ -134,6 +136,7 @@ CREATE TABLE subscriptions (
     cancel_at_period_end boolean NOT NULL DEFAULT false,
     current_period_end   TEXT,
     confirmed_at         TEXT NOT NULL,
+    told                 TEXT NOT NULL DEFAULT '',
     created_at           TEXT NOT NULL,
     updated_at           TEXT NOT NULL,
     UNIQUE (ref, connection)
@@ -232,6 +235,7 @@ CREATE INDEX steps_incident ON steps (incident_id, id) WHERE incident_id IS NOT 
 CREATE INDEX steps_task ON steps (task_id) WHERE task_id IS NOT NULL;
 CREATE INDEX steps_request ON steps (request_id) WHERE request_id IS NOT NULL;
 CREATE INDEX steps_correlation ON steps (correlation_id);
+CREATE INDEX steps_updated ON steps (updated_at);
 
 CREATE TABLE attempts (
     id                TEXT NOT NULL,
