@@ -41,12 +41,8 @@ func (e *Engine) decide(c *conn, am connector.ActionManifest, s store.DueStep, a
 	broken := c.failed()
 	attempts := s.Attempts + 1
 	exhausted := attempts >= e.o.Retry.Attempts
-	first := s.FirstAttemptAt
-	if first.IsZero() {
-		first = att.StartedAt
-	}
 	switch {
-	case broken, e.released(c, s), exhausted && !c.successSince(first):
+	case broken, e.released(c, s), exhausted && !c.successSince(e.seriesStart(att.StartedAt, attempts)):
 		return e.parkFailed(c, out, bellhop.ClassUnavailable, uncertain, e.o.Probe)
 	case exhausted:
 		// Not the class of an outage: an outage that follows must be told by itself.
@@ -63,6 +59,15 @@ func (e *Engine) decide(c *conn, am connector.ActionManifest, s store.DueStep, a
 	}
 	out.DueAt = now.Add(wait)
 	return out
+}
+
+// seriesStart estimates when the tries of a step began that end with this one. A retry by
+// a person begins a new series, so the step's very first try does not tell.
+func (e *Engine) seriesStart(last time.Time, attempts int) time.Time {
+	for n := 1; n < attempts; n++ {
+		last = last.Add(-e.backoff(n) * 5 / 4)
+	}
+	return last
 }
 
 // released reports whether the step was let go by the drain of its connection: then one

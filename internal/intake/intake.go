@@ -121,9 +121,9 @@ type APIRequest struct {
 	UserID         string // of the person it is about
 	// Claimed is set when the e-mail in the body is only what the caller says of
 	// themselves: not a server's word, and not in their access token.
-	Claimed bool
-	Body           []byte // as received
-	CorrelationID  string
+	Claimed       bool
+	Body          []byte // as received
+	CorrelationID string
 }
 
 // Lead takes in a lead of the API.

@@ -26,6 +26,7 @@ type payRow struct {
 	fold                     bellhop.PaymentFold
 	told                     told
 	hasMoney, hasInvoice     bool
+	linked                   bool // the provider itself has told which invoice and charge it is
 	mergedInto               string
 	refs                     []string
 	createdAt                time.Time
@@ -120,6 +121,7 @@ func (b *batch) foldInto(p *payRow, f *bellhop.PaymentFact) error {
 	p.fold, p.dirty = out, true
 	p.hasMoney = p.hasMoney || f.Type == bellhop.FactMoney
 	p.hasInvoice = p.hasInvoice || f.Type == bellhop.FactInvoice
+	p.linked = p.linked || f.Type == bellhop.FactLink
 	if p.customerRef == "" {
 		p.customerRef = f.CustomerRef
 	}
@@ -211,6 +213,7 @@ func (b *batch) mergePayments(a, c *payRow) (*payRow, error) {
 		return nil, err
 	}
 	a.hasMoney, a.hasInvoice = a.hasMoney || c.hasMoney, a.hasInvoice || c.hasInvoice
+	a.linked = a.linked || c.linked
 	if b.better(c.personID, a.personID) && c.personID != NoPerson {
 		a.personID = c.personID
 	}
@@ -231,7 +234,7 @@ func (b *batch) mergePayments(a, c *payRow) (*payRow, error) {
 // amount and time. known is the payment that the fact's own ids name, nil for none; one
 // that has both halves already looks for no other.
 func (b *batch) otherHalf(ctx context.Context, connection string, f *bellhop.PaymentFact, known *payRow) (*payRow, error) {
-	if known != nil && (known.hasInvoice || f.Type == bellhop.FactInvoice && known.hasMoney) {
+	if known != nil && (known.linked || known.hasInvoice || f.Type == bellhop.FactInvoice && known.hasMoney) {
 		return nil, nil
 	}
 	if f.CustomerRef == "" || f.Status != bellhop.FactSucceeded || f.Amount == 0 ||
@@ -258,7 +261,7 @@ func (b *batch) otherHalf(ctx context.Context, connection string, f *bellhop.Pay
 	}
 	var half *payRow
 	for _, p := range sorted(b.pays) {
-		if p != known && p.connection == connection && p.customerRef == f.CustomerRef && p.mergedInto == "" &&
+		if p != known && !p.linked && p.connection == connection && p.customerRef == f.CustomerRef && p.mergedInto == "" &&
 			p.fold.Payment.Amount == f.Amount && p.fold.Payment.Currency == f.Currency && !p.paidAt.IsZero() &&
 			p.paidAt.Sub(f.At).Abs() <= halfWindow && halves(p, f) {
 			if half != nil {

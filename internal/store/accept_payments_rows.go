@@ -10,14 +10,14 @@ import (
 )
 
 const paymentColumns = `id, connection, person_id, status, amount, amount_refunded, currency, customer_ref, paid_at,
-	state, told, has_money, has_invoice, merged_into, created_at`
+	state, told, has_money, has_invoice, linked, merged_into, created_at`
 
 func scanPayRow(r interface{ Scan(...any) error }) (*payRow, error) {
 	p := &payRow{}
 	var toldJSON []byte
 	var st string
 	err := r.Scan(&p.id, &p.connection, &p.personID, &st, &p.fold.Payment.Amount, &p.fold.Payment.AmountRefunded,
-		&p.fold.Payment.Currency, &p.customerRef, timeDest{&p.paidAt}, &p.fold.State, &toldJSON, &p.hasMoney, &p.hasInvoice,
+		&p.fold.Payment.Currency, &p.customerRef, timeDest{&p.paidAt}, &p.fold.State, &toldJSON, &p.hasMoney, &p.hasInvoice, &p.linked,
 		strDest{&p.mergedInto}, timeDest{&p.createdAt})
 	if err != nil {
 		return nil, err
@@ -59,14 +59,14 @@ func (b *batch) writePayments(ctx context.Context) error {
 		}
 		pay := p.fold.Payment
 		rows = append(rows, []any{p.id, p.connection, p.personID, string(pay.Status), pay.Amount, pay.AmountRefunded,
-			pay.Currency, p.customerRef, p.paidAt, string(p.fold.State), string(t), p.hasMoney, p.hasInvoice,
+			pay.Currency, p.customerRef, p.paidAt, string(p.fold.State), string(t), p.hasMoney, p.hasInvoice, p.linked,
 			nul(p.mergedInto), p.createdAt, b.t.now})
 	}
 	err := b.t.insertRows(ctx, "INSERT INTO bellhop.payments ("+paymentColumns+", updated_at)",
 		`ON CONFLICT (id) DO UPDATE SET person_id = excluded.person_id, status = excluded.status, amount = excluded.amount,
 		 amount_refunded = excluded.amount_refunded, currency = excluded.currency, customer_ref = excluded.customer_ref,
 		 paid_at = excluded.paid_at, state = excluded.state, told = excluded.told, has_money = excluded.has_money,
-		 has_invoice = excluded.has_invoice, merged_into = excluded.merged_into, updated_at = excluded.updated_at`, rows, nil)
+		 has_invoice = excluded.has_invoice, linked = excluded.linked, merged_into = excluded.merged_into, updated_at = excluded.updated_at`, rows, nil)
 	if err != nil || len(b.newRefs) == 0 {
 		return err
 	}

@@ -111,6 +111,7 @@ CREATE TABLE bellhop.payments (
     told            jsonb NOT NULL DEFAULT '{}',
     has_money       boolean NOT NULL,
     has_invoice     boolean NOT NULL,
+    linked          boolean NOT NULL DEFAULT false,
     merged_into     uuid,
     created_at      timestamptz NOT NULL,
     updated_at      timestamptz NOT NULL

@@ -109,6 +109,7 @@ CREATE TABLE payments (
     told            TEXT NOT NULL DEFAULT '{}',
     has_money       boolean NOT NULL,
     has_invoice     boolean NOT NULL,
+    linked          boolean NOT NULL DEFAULT false,
     merged_into     TEXT,
     created_at      TEXT NOT NULL,
     updated_at      TEXT NOT NULL
