@@ -16,7 +16,11 @@ type links struct {
 	engine    []engine.Connection
 	verifiers map[string]connector.Verifier
 	clients   []*connector.Client
+	missing   []missing
 }
+
+// missing is what a connection still needs before it can work.
+type missing struct{ connection, what string }
 
 // connect makes the connector of every connection. An error names the connection and
 // its line in the file.
@@ -41,6 +45,9 @@ func connect(c config.Config, clock bellhop.Clock) (*links, error) {
 		}
 		out.targets = append(out.targets, t)
 		out.engine = append(out.engine, engine.Connection{Name: conn.Name, Manifest: v.Manifest, Connector: code})
+		if in, ok := code.(connector.Incomplete); ok && in.Missing() != "" {
+			out.missing = append(out.missing, missing{conn.Name, in.Missing()})
+		}
 		if verifier, ok := code.(connector.Verifier); ok {
 			out.verifiers[conn.Name] = verifier
 		}

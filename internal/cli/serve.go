@@ -117,6 +117,9 @@ func startServer(ctx context.Context, o serverOpts) (_ *server, err error) {
 	if s.links, err = connect(o.Config, o.Clock); err != nil {
 		return nil, err
 	}
+	for _, m := range s.links.missing {
+		s.log.Warn("a connection is not complete: what is for it waits", "connection", m.connection, "missing", m.what)
+	}
 	if s.helper, err = newAssistant(o.Config.Assistant, o.Clock, o.Logger); err != nil {
 		return nil, err
 	}

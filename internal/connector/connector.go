@@ -44,6 +44,13 @@ type Looker interface {
 	Lookup(ctx context.Context, call Call) (res Result, found bool, err error)
 }
 
+// Incomplete is implemented by connectors that can be made before everything is
+// configured: the server starts, and says at start what is missing.
+type Incomplete interface {
+	// Missing says what is missing for the connection to work, "" when nothing is.
+	Missing() string
+}
+
 // Verifier is implemented by connectors that receive webhooks.
 type Verifier interface {
 	// Verify checks the signature over the raw body with every configured secret

@@ -9,7 +9,6 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strings"
 
@@ -42,16 +41,24 @@ var (
 
 func newConnector(s connector.Settings, env connector.Env) (connector.Connector, error) {
 	base := s.BaseURL
-	if base == "" {
-		if s.Str("subdomain") == "" {
-			return nil, errors.New("subdomain: is required (the part before .zendesk.com), unless base_url is given")
-		}
+	if base == "" && s.Str("subdomain") != "" {
 		base = "https://" + s.Str("subdomain") + ".zendesk.com"
 	}
 	// Source: https://developer.zendesk.com/api-reference/introduction/security-and-auth/
 	pair := strings.TrimSpace(s.Str("email")) + "/token:" + s.Secret("token").Reveal()
 	auth := "Basic " + base64.StdEncoding.EncodeToString([]byte(pair))
 	return &Connector{env: env, base: base, auth: bellhop.Secret(auth)}, nil
+}
+
+var _ connector.Incomplete = (*Connector)(nil)
+
+// Missing tells that the account's address is not configured. The server starts all the
+// same: what is taken in waits in one incident until the address is there.
+func (c *Connector) Missing() string {
+	if c.base == "" {
+		return "subdomain: is required (the part before .zendesk.com), unless base_url is given"
+	}
+	return ""
 }
 
 // Do carries out one action.
@@ -81,6 +88,9 @@ func (c *Connector) Lookup(ctx context.Context, call connector.Call) (connector.
 
 // call sends one request and returns the answer of any status.
 func (c *Connector) call(ctx context.Context, method, path, key string, body any) (*connector.Response, error) {
+	if m := c.Missing(); m != "" {
+		return nil, &connector.Error{Class: bellhop.ClassUnauthorized, Message: m}
+	}
 	req := connector.Request{Method: method, URL: c.base + path, Header: http.Header{
 		"Authorization": {c.auth.Reveal()},
 		"Accept":        {"application/json"},

@@ -3,6 +3,7 @@ package zendesk
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -52,8 +53,14 @@ func newTest(t *testing.T, handler http.HandlerFunc) *Connector {
 
 func TestNewNeedsAnAddress(t *testing.T) {
 	t.Parallel()
-	if _, _, err := build("", nil); err == nil || !strings.Contains(err.Error(), "subdomain") {
-		t.Errorf("%v", err)
+	none, _, err := build("", nil)
+	if err != nil || !strings.Contains(none.Missing(), "subdomain") {
+		t.Fatalf("%v", err)
+	}
+	_, err = none.Do(context.Background(), connector.Call{Action: bellhop.ActionCreateTicket, Input: []byte(`{"subject":"x","body":"y","priority":"high"}`)})
+	var ce *connector.Error
+	if !errors.As(err, &ce) || ce.Class != bellhop.ClassUnauthorized || !strings.Contains(ce.Message, "subdomain") {
+		t.Errorf("without an address: %v", err)
 	}
 	c, _, err := build("", map[string]any{"subdomain": "acme"})
 	if err != nil || c.base != "https://acme.zendesk.com" || c.ticketURL("3") != "https://acme.zendesk.com/agent/tickets/3" {
