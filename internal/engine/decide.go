@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -118,7 +119,7 @@ func (e *Engine) hand(c *conn, out store.Outcome, class bellhop.ErrorClass) stor
 	out.Incident = &store.Cause{Connection: c.name, Class: class, Detail: detailOf(out)}
 	task := e.taskFor(c, out)
 	out.Task = &task
-	out.DedupKey = "sync:" + out.Step.Connection + ":" + pick(out.Step.EventID, out.Step.ID)
+	out.DedupKey = "sync:" + out.Step.Connection + ":" + cmp.Or(out.Step.EventID, out.Step.ID)
 	return out
 }
 
@@ -134,7 +135,7 @@ func (e *Engine) park(c *conn, s store.DueStep, circuit store.Circuit) store.Out
 		class = bellhop.ClassUnknownOutcome
 	}
 	return store.Outcome{Step: s.Step, State: bellhop.StepParked, Class: class,
-		Error: pick(s.Error, "waiting for "+c.name+" to work again"), JoinIncident: circuit.IncidentID,
+		Error: cmp.Or(s.Error, "waiting for "+c.name+" to work again"), JoinIncident: circuit.IncidentID,
 		Incident: &store.Cause{Connection: c.name, Class: bellhop.ClassUnavailable}, Park: true,
 		ProbeAt: circuit.ProbeAt}
 }
@@ -171,11 +172,4 @@ func detailOf(o store.Outcome) string {
 	default:
 		return string(o.Class)
 	}
-}
-
-func pick(first, second string) string {
-	if first != "" {
-		return first
-	}
-	return second
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -14,7 +15,7 @@ import (
 // the payload in words, the cause and the next action.
 func (e *Engine) taskFor(c *conn, out store.Outcome) bellhop.SupportRequest {
 	what, payload := Describe(out.Step)
-	cause := pick(out.Error, "no reason was given")
+	cause := cmp.Or(out.Error, "no reason was given")
 	body := fmt.Sprintf("%s\n\n%s\n\nCause: %s said no: %s.\n\nNext: put right what it complains about and press Retry; "+
 		"or do it by hand at %s and press Done by hand; or Drop it.", capitalise(what), payload, c.manifest.Name, cause,
 		c.manifest.Name)
@@ -49,11 +50,11 @@ func (e *Engine) incidentOpened(inc bellhop.Incident, first bellhop.Step) store.
 			Body: fmt.Sprintf("%s. Cause: %s.\n\nHeld up first: %s\n%s\n\nEvery step that waits for it is listed with this "+
 				"request. They are carried out by themselves when it works again, and this request then closes itself.\n\n"+
 				"Next: %s What cannot wait can be done by hand: press Done by hand on its step, so that it is not repeated; "+
-				"or Retry, or Drop it.", title, pick(inc.Detail, string(inc.Class)), what, payload, next)}
+				"or Retry, or Drop it.", title, cmp.Or(inc.Detail, string(inc.Class)), what, payload, next)}
 	}
 	op.Steps = e.alert(inc, "opened", bellhop.AlertInput{Title: title, Severity: bellhop.SeverityError,
 		Text: fmt.Sprintf("Cause: %s. First held up: %s. Bellhop keeps everything and tries again by itself. %s",
-			pick(inc.Detail, string(inc.Class)), what, next)})
+			cmp.Or(inc.Detail, string(inc.Class)), what, next)})
 	return op
 }
 
@@ -124,7 +125,7 @@ func Describe(s bellhop.Step) (what, payload string) {
 	case bellhop.ActionAddNote:
 		return "write a note to the contact " + in.ContactEmail, lines("Note", in.Text)
 	case bellhop.ActionCreateTicket:
-		return "open a ticket for " + pick(in.RequesterEmail, "a visitor"), lines("Subject", in.Subject, "Text", in.Body)
+		return "open a ticket for " + cmp.Or(in.RequesterEmail, "a visitor"), lines("Subject", in.Subject, "Text", in.Body)
 	case bellhop.ActionUpdateTicket:
 		return "update a ticket", lines("Status", in.Status, "Comment", in.Comment)
 	case bellhop.ActionSendAlert:

@@ -3,6 +3,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -135,7 +136,7 @@ func leadContact(p *Policy, in bellhop.PlanInput, c bellhop.Change, out *bellhop
 	if c.Lead.Fields.Name != "" {
 		contact.FirstName, contact.LastName = SplitName(c.Lead.Fields.Name)
 	}
-	contact.Phone = pick(c.Lead.Fields.Phone, contact.Phone)
+	contact.Phone = cmp.Or(c.Lead.Fields.Phone, contact.Phone)
 	contact.Company = c.Lead.Fields.Company
 	contact.LifecycleStage = "lead"
 	for _, conn := range p.crm {
@@ -178,10 +179,10 @@ func leadWithoutEmail(p *Policy, in bellhop.PlanInput, c bellhop.Change, out *be
 	out.Support = append(out.Support, bellhop.SupportRequest{ID: in.LeadRequestID, PersonID: in.Event.PersonID,
 		EventID: in.Event.ID, CorrelationID: in.Event.CorrelationID, Priority: bellhop.PriorityNormal,
 		Reason: bellhop.ReasonLeadNoEmail, DueAt: in.Now.Add(DueIn(bellhop.PriorityNormal)),
-		Subject: "Lead without an e-mail: " + pick(f.Name, f.Phone),
+		Subject: "Lead without an e-mail: " + cmp.Or(f.Name, f.Phone),
 		Body: fmt.Sprintf("%s (phone %s, company %s) wants: %s\n\nNo CRM can be given a contact without an e-mail. "+
 			"Call the number, ask for the e-mail, and hand the lead in again with it.",
-			pick(f.Name, "Somebody"), pick(f.Phone, "unknown"), pick(f.Company, "unknown"), pick(f.Wants, "not told"))})
+			cmp.Or(f.Name, "Somebody"), cmp.Or(f.Phone, "unknown"), cmp.Or(f.Company, "unknown"), cmp.Or(f.Wants, "not told"))})
 }
 
 func paidContact(p *Policy, in bellhop.PlanInput, c bellhop.Change, out *bellhop.Plan) {
@@ -202,20 +203,20 @@ func paymentNote(p *Policy, in bellhop.PlanInput, c bellhop.Change, out *bellhop
 	var text string
 	switch c.Kind {
 	case bellhop.KindPaymentFailed:
-		text = fmt.Sprintf("Payment of %s failed: %s", money, pick(c.Detail, "no reason given"))
+		text = fmt.Sprintf("Payment of %s failed: %s", money, cmp.Or(c.Detail, "no reason given"))
 	case bellhop.KindPaymentRefunded:
 		text = fmt.Sprintf("Refunded %s of a payment of %s (%s in total)",
 			bellhop.Money{Amount: c.RefundDelta, Currency: pay.Currency}, money,
 			bellhop.Money{Amount: pay.AmountRefunded, Currency: pay.Currency})
 	default:
-		text = fmt.Sprintf("Payment of %s was disputed: %s", money, pick(c.Detail, "no reason given"))
+		text = fmt.Sprintf("Payment of %s was disputed: %s", money, cmp.Or(c.Detail, "no reason given"))
 	}
 	p.note(in, c, text, out)
 }
 
 func subscriptionNote(p *Policy, in bellhop.PlanInput, c bellhop.Change, out *bellhop.Plan) {
 	s := c.Subscription
-	text := fmt.Sprintf("Subscription %s is now %s", pick(s.Plan, s.Ref), strings.ReplaceAll(string(s.Status), "_", " "))
+	text := fmt.Sprintf("Subscription %s is now %s", cmp.Or(s.Plan, s.Ref), strings.ReplaceAll(string(s.Status), "_", " "))
 	if s.CancelAtPeriodEnd && s.Status != bellhop.SubscriptionCancelled {
 		text += "; it ends with the current period"
 	}
@@ -237,10 +238,3 @@ func (p *Policy) note(in bellhop.PlanInput, c bellhop.Change, text string, out *
 func key(parts ...string) string { return strings.Join(parts, ":") }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
-func pick(first, second string) string {
-	if first != "" {
-		return first
-	}
-	return second
-}

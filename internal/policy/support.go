@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -46,7 +47,7 @@ func supportRequest(p *Policy, in bellhop.PlanInput, c bellhop.Change, out *bell
 	}
 	req := bellhop.SupportRequest{ID: ask.RequestID, PersonID: in.Event.PersonID, ConversationID: in.ConversationID,
 		EventID: in.Event.ID, CorrelationID: in.Event.CorrelationID, Priority: prio, Reason: ask.Reason,
-		Subject: pick(ask.Subject, subjectOf(ask.Reason, in)), Body: p.body(in, ask), DueAt: in.Now.Add(DueIn(prio))}
+		Subject: cmp.Or(ask.Subject, subjectOf(ask.Reason, in)), Body: p.body(in, ask), DueAt: in.Now.Add(DueIn(prio))}
 	if in.ConversationID != "" {
 		req.TranscriptURL = p.transcriptLink(in.ConversationID)
 	}
@@ -91,7 +92,7 @@ func disputeRequest(p *Policy, in bellhop.PlanInput, c bellhop.Change, out *bell
 		CorrelationID: in.Event.CorrelationID, Priority: bellhop.PriorityUrgent, Reason: bellhop.ReasonDispute,
 		Subject: fmt.Sprintf("Dispute over %s by %s", money, who(in.Person)), DueAt: in.Now.Add(DueIn(bellhop.PriorityUrgent)),
 		Body: fmt.Sprintf("%s disputed a payment of %s.\nReason at %s: %s\n\nAnswer the dispute at %s before its deadline; "+
-			"without an answer it is lost.", who(in.Person), money, pay.Connection, pick(c.Detail, "not given"), pay.Connection)}, out)
+			"without an answer it is lost.", who(in.Person), money, pay.Connection, cmp.Or(c.Detail, "not given"), pay.Connection)}, out)
 }
 
 func subjectOf(r bellhop.Reason, in bellhop.PlanInput) string {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -320,7 +321,7 @@ func (b *batch) tellPayment(ctx context.Context, i int, p *payRow) error {
 		return nil
 	}
 	if pay.Status == bellhop.PaymentFailed && p.told.Failed == "" {
-		p.told.Failed = pick(p.fold.Failure, "failed")
+		p.told.Failed = cmp.Or(p.fold.Failure, "failed")
 		add(bellhop.KindPaymentFailed, "failed", func(c *bellhop.Change) { c.Detail = p.fold.Failure })
 	}
 	if delta := pay.AmountRefunded - p.told.Refunded; delta > 0 && pay.Amount > 0 && paid {
@@ -333,11 +334,4 @@ func (b *batch) tellPayment(ctx context.Context, i int, p *payRow) error {
 		add(bellhop.KindPaymentDisputed, "disputed", func(c *bellhop.Change) { c.Detail = p.fold.Dispute })
 	}
 	return nil
-}
-
-func pick(first, second string) string {
-	if first != "" {
-		return first
-	}
-	return second
 }

@@ -97,3 +97,40 @@ func queryIn(ctx context.Context, q queryer, text string, values []string, scan 
 	}
 	return nil
 }
+
+// filter gathers the conditions of a list. Columns are the program's own words; values
+// are arguments.
+type filter struct {
+	where strings.Builder
+	args  []any
+}
+
+// equal adds a condition, unless the value is "": that selects everything.
+func (f *filter) equal(column, value string) {
+	if value != "" {
+		f.add(column+" =", value)
+	}
+}
+
+func (f *filter) add(condition string, value any) {
+	if f.where.Len() == 0 {
+		f.where.WriteString(" WHERE ")
+	} else {
+		f.where.WriteString(" AND ")
+	}
+	f.args = append(f.args, value)
+	f.where.WriteString(condition + " $" + strconv.Itoa(len(f.args)))
+}
+
+// newest runs the list, newest first, in pages: before is the last id of the page before,
+// limit 0 means 100 and at most 1,000.
+func (f *filter) newest(ctx context.Context, q queryer, text, before string, limit int) (*sql.Rows, error) {
+	if before != "" {
+		f.add("id <", before)
+	}
+	if limit <= 0 {
+		limit = 100
+	}
+	f.args = append(f.args, min(limit, 1000))
+	return q.query(ctx, text+f.where.String()+" ORDER BY id DESC LIMIT $"+strconv.Itoa(len(f.args)), f.args...)
+}

@@ -216,31 +216,15 @@ type StepFilter struct {
 
 // Steps lists steps, newest first.
 func (db *DB) Steps(ctx context.Context, f StepFilter) ([]bellhop.Step, error) {
-	where, args := "1 = 1", []any{}
-	add := func(col, v string) {
-		if v != "" {
-			args = append(args, v)
-			where += " AND " + col + " = " + dollar(len(args))
-		}
-	}
-	add("state", string(f.State))
-	add("kind", f.Kind)
-	add("connection", f.Connection)
-	add("correlation_id", f.CorrelationID)
-	add("incident_id", f.IncidentID)
-	add("task_id", f.TaskID)
-	add("request_id", f.RequestID)
-	if f.Before != "" {
-		args = append(args, f.Before)
-		where += " AND id < " + dollar(len(args))
-	}
-	limit := f.Limit
-	if limit <= 0 {
-		limit = 100
-	}
-	args = append(args, min(limit, 1000))
-	rows, err := db.query(ctx, "SELECT "+stepColumns+" FROM bellhop.steps WHERE "+where+" ORDER BY id DESC LIMIT "+
-		dollar(len(args)), args...)
+	var q filter
+	q.equal("state", string(f.State))
+	q.equal("kind", f.Kind)
+	q.equal("connection", f.Connection)
+	q.equal("correlation_id", f.CorrelationID)
+	q.equal("incident_id", f.IncidentID)
+	q.equal("task_id", f.TaskID)
+	q.equal("request_id", f.RequestID)
+	rows, err := q.newest(ctx, db, "SELECT "+stepColumns+" FROM bellhop.steps", f.Before, f.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -305,12 +289,4 @@ func promote(ctx context.Context, t *Tx, lanes []laneKey) ([]DueStep, error) {
 		due = append(due, s)
 	}
 	return due, nil
-}
-
-func dollar(n int) string {
-	const digits = "0123456789"
-	if n < 10 {
-		return "$" + digits[n:n+1]
-	}
-	return "$" + digits[n/10:n/10+1] + digits[n%10:n%10+1]
 }

@@ -111,29 +111,13 @@ type SupportFilter struct {
 
 // SupportRequests lists support requests, newest first.
 func (db *DB) SupportRequests(ctx context.Context, f SupportFilter) ([]bellhop.SupportRequest, error) {
-	where, args := "1 = 1", []any{}
-	add := func(col, v string) {
-		if v != "" {
-			args = append(args, v)
-			where += " AND " + col + " = " + dollar(len(args))
-		}
-	}
-	add("status", string(f.Status))
-	add("reason", string(f.Reason))
-	add("priority", string(f.Priority))
-	add("correlation_id", f.CorrelationID)
-	add("person_id", f.PersonID)
-	if f.Before != "" {
-		args = append(args, f.Before)
-		where += " AND id < " + dollar(len(args))
-	}
-	limit := f.Limit
-	if limit <= 0 {
-		limit = 100
-	}
-	args = append(args, min(limit, 1000))
-	rows, err := db.query(ctx, "SELECT "+supportColumns+" FROM bellhop.support_requests WHERE "+where+
-		" ORDER BY id DESC LIMIT "+dollar(len(args)), args...)
+	var q filter
+	q.equal("status", string(f.Status))
+	q.equal("reason", string(f.Reason))
+	q.equal("priority", string(f.Priority))
+	q.equal("correlation_id", f.CorrelationID)
+	q.equal("person_id", f.PersonID)
+	rows, err := q.newest(ctx, db, "SELECT "+supportColumns+" FROM bellhop.support_requests", f.Before, f.Limit)
 	if err != nil {
 		return nil, err
 	}

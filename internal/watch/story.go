@@ -3,6 +3,7 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -44,7 +45,7 @@ func Tell(ctx context.Context, db *store.DB, correlationID string) (Story, error
 		out.Lines = append(out.Lines, StoryLine{At: at, What: what, ID: id, Where: where, State: state, Detail: detail})
 	}
 	for _, e := range st.Events {
-		detail := pick(e.VendorType, string(e.Kind)) + " came in"
+		detail := cmp.Or(e.VendorType, string(e.Kind)) + " came in"
 		add(e.ReceivedAt, "event", e.ID, e.Source, string(e.Kind), detail)
 	}
 	for _, m := range st.Messages {
@@ -78,13 +79,6 @@ func Tell(ctx context.Context, db *store.DB, correlationID string) (Story, error
 	slices.SortStableFunc(out.Lines, func(a, b StoryLine) int { return a.At.Compare(b.At) })
 	out.Sentence, out.Stopped = sentence(st)
 	return out, nil
-}
-
-func pick(first, second string) string {
-	if first != "" {
-		return first
-	}
-	return second
 }
 
 func decisionWords(d *bellhop.Decision) string {
