@@ -29,7 +29,6 @@ type payRow struct {
 	hasMoney, hasInvoice     bool
 	linked                   bool // the provider itself has told which invoice and charge it is
 	mergedInto               string
-	refs                     []string
 	createdAt                time.Time
 	dirty                    bool
 }
