@@ -80,7 +80,9 @@ func (a *API) streamConversation(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	w.Header().Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
-	a.follow(ctx, newEventWriter(w), conv.ID)
+	ev := newEventWriter(w)
+	ev.comment() // the headers go out now, not with the first change
+	a.follow(ctx, ev, conv.ID)
 }
 
 // follow sends changes until the client leaves or the server closes.

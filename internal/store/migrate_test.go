@@ -2,7 +2,9 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -79,4 +81,60 @@ func TestLedgerIsAppendOnly(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The tables and columns of both databases have the same names: one SQL text depends on it.
+func TestBothDatabasesHaveTheSameTables(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	columns := map[store.Kind][]string{}
+	for kind, query := range map[store.Kind]string{
+		store.SQLite: `SELECT m.name || '.' || p.name FROM sqlite_master m JOIN pragma_table_info(m.name) p
+			WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' AND m.name NOT LIKE 'river_%' AND m.name <> 'schema_migrations'`,
+		store.Postgres: `SELECT c.table_name || '.' || c.column_name FROM information_schema.columns c
+			WHERE c.table_schema = 'bellhop' AND c.table_name NOT LIKE 'river_%' AND c.table_name <> 'schema_migrations'
+			AND c.table_name !~ '_(default|[0-9]{4}_[0-9]{2})$'`,
+	} {
+		rows, err := storetest.Open(t, kind, nil).Writer().QueryContext(ctx, query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rows.Next() {
+			var c string
+			if err := rows.Scan(&c); err != nil {
+				t.Fatal(err)
+			}
+			columns[kind] = append(columns[kind], c)
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(columns[kind])
+	}
+	if len(columns[store.SQLite]) < 100 || !slices.Equal(columns[store.SQLite], columns[store.Postgres]) {
+		t.Errorf("SQLite has %d columns, Postgres %d:\n%v\n%v", len(columns[store.SQLite]), len(columns[store.Postgres]),
+			columns[store.SQLite], columns[store.Postgres])
+	}
+}
+
+// A file that one process serves is refused to a second, and free again when the first
+// is gone.
+func TestOneProcessServesAFile(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	url := storetest.URL(t, store.SQLite)
+	first := storetest.OpenURL(t, url, nil)
+	if err := first.Lock(ctx); err != nil {
+		t.Fatal(err)
+	}
+	second := storetest.OpenURL(t, url, nil)
+	if err := second.Lock(ctx); err == nil || !strings.Contains(err.Error(), "another bellhop is serving") {
+		t.Errorf("a second server was let in: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Lock(ctx); err != nil {
+		t.Errorf("the file is not free again: %v", err)
+	}
 }
