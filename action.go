@@ -22,7 +22,10 @@ func Actions() []Action {
 // ContactInput is the input of ActionUpsertContact. Empty fields are not sent, so
 // that they never overwrite what the CRM knows.
 type ContactInput struct {
-	Email          string            `json:"email"` // normalised; what the contact is found by
+	Email string `json:"email"` // normalised; what the contact is found by
+	// PreviousEmail is set when the customer corrected it: a contact that an earlier call
+	// of the same lane made for it (Refs "contact" and "contact_made") is renamed.
+	PreviousEmail  string            `json:"previous_email,omitempty"`
 	FirstName      string            `json:"first_name,omitempty"`
 	LastName       string            `json:"last_name,omitempty"`
 	Phone          string            `json:"phone,omitempty"`

@@ -14,6 +14,11 @@ type Change struct {
 	// RequestID is the customer's request that this change is, for payment.succeeded.
 	RequestID string
 
+	// PreviousEmail is the e-mail that a customer corrected, when the contact made for it
+	// is to be renamed; FiledUnder is the e-mail that the conversation's note is filed under.
+	PreviousEmail string
+	FiledUnder    string
+
 	Lead         *Lead         // lead.captured
 	Payment      *Payment      // payment.*
 	RefundDelta  int64         // payment.refunded: what was refunded by this change

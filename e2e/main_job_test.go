@@ -119,6 +119,23 @@ func TestFiveLeadConversations(t *testing.T) {
 	})
 }
 
+// Promise: a customer who corrects their e-mail is one contact, with the right one.
+func TestACorrectedEmailIsOneContact(t *testing.T) {
+	t.Parallel()
+	each(t, worldOpts{}, func(t *testing.T, w *world) {
+		v := w.visitor()
+		v.say("m1", "Hi, I'm Sam Porter, I'd like a quote for the team plan. My email is sam@brightwel.test")
+		v.say("m2", "sorry, I mistyped, it's sam@brightwell.test not sam@brightwel.test")
+		v.say("m3", "my phone is +44 20 7946 0000")
+		w.until("the contact", time.Minute, func() bool { c := w.box.Counts(); return c.Contacts >= 1 && c.Notes >= 1 && w.drained() })
+		s := w.box.Snapshot()
+		if len(s.Contacts) != 1 || s.Contacts[0].Properties["email"] != "sam@brightwell.test" || len(s.Notes) != 1 ||
+			!strings.Contains(s.Contacts[0].Properties["phone"], "7946") {
+			t.Errorf("contacts %+v, %d notes; want one contact with the right e-mail and phone, and one note", s.Contacts, len(s.Notes))
+		}
+	})
+}
+
 // openLink opens the transcript link in a text.
 func (w *world) openLink(text string) {
 	w.t.Helper()

@@ -138,7 +138,7 @@ func leadContact(p *Policy, in bellhop.PlanInput, c bellhop.Change, out *bellhop
 	}
 	contact.Phone = cmp.Or(c.Lead.Fields.Phone, contact.Phone)
 	contact.Company = c.Lead.Fields.Company
-	contact.LifecycleStage = "lead"
+	contact.LifecycleStage, contact.PreviousEmail = "lead", c.PreviousEmail
 	for _, conn := range p.crm {
 		out.Steps = append(out.Steps, bellhop.PlannedStep{Connection: conn, Action: bellhop.ActionUpsertContact,
 			Key: key("contact", conn, c.Key), Input: contact, RequestID: in.LeadRequestID})
@@ -160,7 +160,7 @@ func leadNote(p *Policy, in bellhop.PlanInput, c bellhop.Change, out *bellhop.Pl
 	note := bellhop.NoteInput{ContactEmail: f.Email, Text: strings.Join(lines, "\n"), At: stamp(in.Event.OccurredAt)}
 	about := c.Key
 	if in.ConversationID != "" {
-		about = in.ConversationID + ":" + f.Email // a corrected address is another contact, and needs the note
+		about = in.ConversationID + ":" + c.FiledUnder
 		note.Link, note.LinkText = p.transcriptLink(in.ConversationID), "Read the conversation"
 	}
 	for _, conn := range p.crm {

@@ -119,20 +119,21 @@ type batch struct {
 	out   []Accepted
 	fresh []int // indexes of the items that are no duplicates
 
-	convs    map[string]*convRow
-	keys     map[string]string // person key → person id
-	newKeys  []string
-	moved    map[string]string // customer key → the nameless person it was of
-	persons  map[string]*personRow
-	leads    map[string]*leadRow
-	pays     map[string]*payRow
-	refs     map[string]string // payment ref → payment id
-	newRefs  []string
-	subs     map[string]*subRow
-	requests map[string]*requestRow
-	changes  [][]bellhop.Change
-	leadReq  []string          // per item: the request that lead steps serve
-	lanes    map[string]string // support request → the person whose lane its ticket is in
+	convs     map[string]*convRow
+	keys      map[string]string // person key → person id
+	newKeys   []string
+	corrected map[int]string    // item → the e-mail that its turn replaced
+	moved     map[string]string // customer key → the nameless person it was of
+	persons   map[string]*personRow
+	leads     map[string]*leadRow
+	pays      map[string]*payRow
+	refs      map[string]string // payment ref → payment id
+	newRefs   []string
+	subs      map[string]*subRow
+	requests  map[string]*requestRow
+	changes   [][]bellhop.Change
+	leadReq   []string          // per item: the request that lead steps serve
+	lanes     map[string]string // support request → the person whose lane its ticket is in
 
 	steps   []*stepRow
 	support []bellhop.SupportRequest
@@ -143,7 +144,8 @@ type batch struct {
 
 func newBatch(t *Tx, pol Policies, items []Intake) *batch {
 	return &batch{t: t, pol: pol, items: items, out: make([]Accepted, len(items)),
-		convs: map[string]*convRow{}, keys: map[string]string{}, moved: map[string]string{}, persons: map[string]*personRow{},
+		convs: map[string]*convRow{}, keys: map[string]string{}, moved: map[string]string{},
+		corrected: map[int]string{}, persons: map[string]*personRow{},
 		leads: map[string]*leadRow{}, pays: map[string]*payRow{}, refs: map[string]string{},
 		subs: map[string]*subRow{}, requests: map[string]*requestRow{},
 		lanes: map[string]string{}, changes: make([][]bellhop.Change, len(items)), leadReq: make([]string, len(items))}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"slices"
+	"time"
 
 	"bellhop"
 )
@@ -16,6 +17,9 @@ type convRow struct {
 	fields        bellhop.LeadFields
 	isLead        bool
 	leadRequestID string
+	leadPersonID  string // whose lane the lead's steps stand in
+	leadEmail     string // what its note is filed under
+	createdAt     time.Time
 	dirty         bool
 	open          map[string]openRequest // by matter, see matterOf
 }
@@ -60,12 +64,13 @@ func (b *batch) loadConversations(ctx context.Context) error {
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	err := queryIn(ctx, b.t, `SELECT id, visitor_id, user_id, person_id, status, fields, is_lead, lead_request_id
-		FROM bellhop.conversations WHERE id IN (?) ORDER BY id`+b.t.forUpdate(), ids, func(r *sql.Rows) error {
+	err := queryIn(ctx, b.t, `SELECT id, visitor_id, user_id, person_id, status, fields, is_lead, lead_request_id,
+		lead_person_id, lead_email, created_at FROM bellhop.conversations WHERE id IN (?) ORDER BY id`+b.t.forUpdate(), ids, func(r *sql.Rows) error {
 		c := &convRow{open: map[string]openRequest{}}
 		var fields []byte
 		if err := r.Scan(&c.id, strDest{&c.owner.VisitorID}, strDest{&c.owner.UserID}, strDest{&c.personID}, &c.status,
-			&fields, &c.isLead, strDest{&c.leadRequestID}); err != nil {
+			&fields, &c.isLead, strDest{&c.leadRequestID}, strDest{&c.leadPersonID}, &c.leadEmail,
+			timeDest{&c.createdAt}); err != nil {
 			return err
 		}
 		b.convs[c.id] = c
@@ -106,7 +111,11 @@ func (b *batch) hintFromConversation(i int) {
 	}
 	d := it.Chat.Decision
 	c.dirty = true
+	before := c.fields.Email
 	c.fields = c.fields.Merge(d.Fields)
+	if before != "" && before != c.fields.Email {
+		b.corrected[i] = before
+	}
 	c.isLead = c.isLead || d.Intent == bellhop.IntentLead
 	it.Person.UserID = c.owner.UserID
 	it.Person.Email, it.Person.Claimed = c.fields.Email, true
@@ -150,6 +159,9 @@ func (b *batch) takeLeads(ctx context.Context) error {
 	for _, i := range b.fresh {
 		if b.leadFields(i) != nil && b.out[i].PersonID != "" {
 			persons = append(persons, b.out[i].PersonID)
+			if old := b.keys["email:"+b.corrected[i]]; old != "" {
+				persons = append(persons, old)
+			}
 		}
 	}
 	if len(persons) == 0 {
@@ -221,12 +233,39 @@ func (b *batch) takeLead(i int, f bellhop.LeadFields) {
 		changed = true // a known person in a new conversation: its note is still to be written
 	}
 	row.UpdatedAt = b.t.now
+	previous, filed := b.fileLead(i, request)
 	if changed || it.Lead != nil {
 		lead := row.Lead
 		b.changes[i] = append(b.changes[i], bellhop.Change{Kind: bellhop.KindLeadCaptured,
-			Key: it.Event.ID, Lead: &lead})
+			Key: it.Event.ID, Lead: &lead, PreviousEmail: previous, FiledUnder: filed})
 	}
 	b.leadReq[i] = request
+}
+
+// fileLead decides whose lane the lead of item i stands in and what its note is filed
+// under. When a customer corrects an e-mail that this very conversation brought in, the
+// wrong contact is to be renamed, behind its own making: previous is then the wrong
+// e-mail. An e-mail that was known before is somebody, and is left alone.
+func (b *batch) fileLead(i int, request string) (previous, filed string) {
+	c := b.convs[b.items[i].ConversationID]
+	if c == nil || c.fields.Email == "" {
+		return "", ""
+	}
+	old := b.corrected[i]
+	oldPerson := b.keys["email:"+old]
+	p, l := b.persons[oldPerson], b.leads[oldPerson]
+	switch {
+	case old != "" && p != nil && l != nil && l.ConversationID == c.id && !p.CreatedAt.Before(c.createdAt) && p.UserID == "":
+		previous = old
+		if c.leadPersonID == "" {
+			c.leadPersonID, c.leadEmail = oldPerson, old
+		}
+	case old != "" || c.leadPersonID == "":
+		c.leadPersonID, c.leadEmail = b.out[i].PersonID, c.fields.Email
+	}
+	c.dirty = true
+	b.lanes[request] = c.leadPersonID
+	return previous, c.leadEmail
 }
 
 // leadRequest returns the customer's request that the lead of item i is: one for a

@@ -49,6 +49,9 @@ func (b *batch) resolvePersons(ctx context.Context) error {
 	var all []string
 	for _, i := range b.fresh {
 		all = append(all, personKeys(b.items[i].Person)...)
+		if old := b.corrected[i]; old != "" {
+			all = append(all, "email:"+old)
+		}
 	}
 	if len(all) == 0 {
 		return nil

@@ -128,8 +128,8 @@ func (b *batch) writeConversations(ctx context.Context) error {
 			return err
 		}
 		if _, err := b.t.exec(ctx, `UPDATE bellhop.conversations SET person_id = $2, status = $3, fields = $4, is_lead = $5,
-			lead_request_id = $6, updated_at = $7 WHERE id = $1`, c.id, nul(c.personID), string(c.status), string(fields),
-			c.isLead, nul(c.leadRequestID), b.t.now); err != nil {
+			lead_request_id = $6, lead_person_id = $7, lead_email = $8, updated_at = $9 WHERE id = $1`, c.id, nul(c.personID),
+			string(c.status), string(fields), c.isLead, nul(c.leadRequestID), nul(c.leadPersonID), c.leadEmail, b.t.now); err != nil {
 			return err
 		}
 	}

@@ -69,14 +69,21 @@ func TestACorrectedEmailIsAnotherPerson(t *testing.T) {
 	storetest.ForEach(t, nil, func(t *testing.T, db *store.DB) {
 		f := newFixture(t, db)
 		c := f.chat(t, bellhop.Owner{VisitorID: "v1"})
-		for id, email := range []string{"dana@acme.tset", "dana@acme.test"} {
-			c.turn("m"+string(rune('1'+id)), bellhop.Decision{Intent: bellhop.IntentLead, Fields: bellhop.LeadFields{Email: email}}, nil)
+		for n, email := range []string{"dana@acme.tset", "dana@acme.test"} {
+			c.turn("m"+string(rune('1'+n)), bellhop.Decision{Intent: bellhop.IntentLead, Fields: bellhop.LeadFields{Email: email}}, nil)
 		}
 		f.accept(t, paid("1", "dana@acme.test", ""))
-		notes := 0
+		notes, renames := 0, 0
+		lanes := map[string]bool{}
 		for _, s := range steps(t, db, store.StepFilter{}) {
-			if s.Kind == string(bellhop.ActionAddNote) && strings.Contains(string(s.Input), "dana@acme.test") {
+			if s.Kind == string(bellhop.ActionAddNote) {
 				notes++
+			}
+			if strings.Contains(string(s.Input), `"previous_email"`) {
+				renames++
+			}
+			if s.RequestID != "" && !strings.HasPrefix(s.Key, "paid:") {
+				lanes[s.PersonID] = true
 			}
 			if !strings.HasPrefix(s.Key, "paid:") {
 				continue
@@ -86,8 +93,34 @@ func TestACorrectedEmailIsAnotherPerson(t *testing.T) {
 				t.Errorf("the payment is told of %s (%v)", in.Email, err)
 			}
 		}
+		if notes != 1 || renames != 1 || len(lanes) != 1 {
+			t.Errorf("%d notes, %d renames, in %d lanes; want one of each", notes, renames, len(lanes))
+		}
+	})
+}
+
+// An e-mail that was known before the conversation is somebody: it is not renamed to what
+// a visitor says it should have been.
+func TestAKnownEmailIsNotRenamed(t *testing.T) {
+	t.Parallel()
+	storetest.ForEach(t, nil, func(t *testing.T, db *store.DB) {
+		f := newFixture(t, db)
+		f.lead(t, "victim@corp.test", "k1")
+		c := f.chat(t, bellhop.Owner{VisitorID: "v1"})
+		for n, email := range []string{"victim@corp.test", "mallory@evil.test"} {
+			c.turn("m"+string(rune('1'+n)), bellhop.Decision{Intent: bellhop.IntentLead, Fields: bellhop.LeadFields{Email: email}}, nil)
+		}
+		notes := 0
+		for _, s := range steps(t, db, store.StepFilter{}) {
+			if strings.Contains(string(s.Input), "previous_email") {
+				t.Errorf("a known contact is to be renamed: %s", s.Input)
+			}
+			if s.Kind == string(bellhop.ActionAddNote) && strings.Contains(string(s.Input), "mallory@evil.test") {
+				notes++
+			}
+		}
 		if notes != 1 {
-			t.Errorf("the right contact gets %d notes, want 1", notes)
+			t.Errorf("%d notes for the other contact, want 1", notes)
 		}
 	})
 }

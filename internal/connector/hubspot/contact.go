@@ -32,6 +32,11 @@ func (c *Connector) upsertContact(ctx context.Context, call connector.Call) (con
 		return connector.Result{}, connector.Rejectf("a contact without an e-mail address cannot be kept in HubSpot")
 	}
 	props := c.properties(in)
+	if id := call.Refs[refMade]; in.PreviousEmail != "" && id != "" && id == call.Refs["contact"] {
+		if res, done, err := c.rename(ctx, id, props); done || err != nil {
+			return res, err
+		}
+	}
 	body := map[string]any{"inputs": []any{map[string]any{
 		"id": in.Email, "idProperty": "email", "properties": props, "objectWriteTraceId": call.Marker,
 	}}}
@@ -55,8 +60,41 @@ func (c *Connector) upsertContact(ctx context.Context, call connector.Call) (con
 	if len(ans.Results) != 1 || ans.Results[0].ID == "" {
 		return connector.Result{}, connector.Malformed(resp, "HubSpot's answer names no contact")
 	}
-	existing := ans.Results[0].New != nil && !*ans.Results[0].New
-	return c.contactResult(ans.Results[0].ID, existing, resp), nil
+	id := ans.Results[0].ID
+	res := c.contactResult(id, ans.Results[0].New != nil && !*ans.Results[0].New, resp)
+	if ans.Results[0].New != nil && *ans.Results[0].New {
+		res.Refs[refMade] = id
+	}
+	return res, nil
+}
+
+// refMade names the contact that this connection made itself: only such a one is renamed
+// when a customer corrects their e-mail, because any other is somebody.
+const refMade = "contact_made"
+
+// rename gives a contact that we made for a mistyped address the right one. done is false
+// when there is nothing to rename any more, or the right address has a contact already:
+// then the ordinary upsert is what is left to do. Repeating it changes nothing.
+func (c *Connector) rename(ctx context.Context, id string, props map[string]string) (res connector.Result, done bool, err error) {
+	resp, err := c.call(ctx, http.MethodPatch, "/crm/v3/objects/contacts/"+url.PathEscape(id), map[string]any{"properties": props})
+	if err != nil {
+		return res, false, err
+	}
+	if resp.Status == http.StatusNotFound || resp.Status == http.StatusConflict {
+		return res, false, nil
+	}
+	if err := c.fail(resp); err != nil {
+		return res, false, err
+	}
+	var renamed struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal(resp.Body, &renamed); err != nil || renamed.ID != id {
+		return res, false, connector.Malformed(resp, "HubSpot's answer names no contact")
+	}
+	res = c.contactResult(id, true, resp)
+	res.Refs[refMade] = id
+	return res, true, nil
 }
 
 // batchFailure reads the one entry of errors[] that is about our input.

@@ -32,6 +32,10 @@ CREATE TABLE bellhop.conversations (
     fields          jsonb NOT NULL DEFAULT '{}',
     is_lead         boolean NOT NULL DEFAULT false,
     lead_request_id uuid,
+    -- whose lane the lead's steps stand in, and the e-mail its note is filed under: those of
+    -- the first e-mail, also after a typo in it was corrected
+    lead_person_id  uuid,
+    lead_email      text NOT NULL DEFAULT '',
     created_at      timestamptz NOT NULL,
     updated_at      timestamptz NOT NULL,
     CHECK ((visitor_id IS NULL) <> (user_id IS NULL))
