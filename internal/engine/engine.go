@@ -72,10 +72,9 @@ type Engine struct {
 	timers   timers
 	early    context.Context // of what runs from memory; ended by endEarly
 	endEarly context.CancelFunc
-	// partitioned is when the partitions were looked after last.
-	partitioned time.Time
-	stop        context.CancelFunc
-	wg          sync.WaitGroup
+	hourlyAt time.Time // when the hourly maintenance was done last
+	stop     context.CancelFunc
+	wg       sync.WaitGroup
 }
 
 var _ store.Enqueuer = (*Engine)(nil)

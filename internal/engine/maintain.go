@@ -20,8 +20,9 @@ const (
 	requeueLimit = 500
 	// busyQueue is how many jobs wait in a queue that is only busy.
 	busyQueue = 20
-	// partitionsEvery is how often the partitions of the coming months are looked after.
-	partitionsEvery = time.Hour
+	// hourly is how often the coming months' partitions, and steps of connections that are
+	// gone, are looked after.
+	hourly = time.Hour
 	// untoldAfter is how long a payment waits for an event that names its payer.
 	untoldAfter = 5 * time.Minute
 )
@@ -58,9 +59,6 @@ func (e *Engine) Maintain(ctx context.Context) error {
 	if _, err := e.db.TakeOver(ctx, e.o.Node, deadAfter, false); err != nil {
 		return err
 	}
-	if err := e.handOverOrphans(ctx); err != nil {
-		return err
-	}
 	if err := e.db.WatchParked(ctx, e.names()); err != nil {
 		return err
 	}
@@ -74,11 +72,14 @@ func (e *Engine) Maintain(ctx context.Context) error {
 	if err := e.requeue(ctx); err != nil {
 		return err
 	}
-	if now := e.clock.Now(); now.Sub(e.partitioned) > partitionsEvery {
+	if now := e.clock.Now(); now.Sub(e.hourlyAt) > hourly {
 		if err := e.db.EnsurePartitions(ctx); err != nil {
 			return err
 		}
-		e.partitioned = now
+		if err := e.handOverOrphans(ctx); err != nil {
+			return err
+		}
+		e.hourlyAt = now
 	}
 	return e.handOverPayments(ctx)
 }

@@ -170,7 +170,7 @@ func notFound(what string) error {
 // finished and that no person has.
 func (db *DB) OpenConnections(ctx context.Context) ([]string, error) {
 	rows, err := db.query(ctx, `SELECT DISTINCT connection FROM bellhop.steps
-		WHERE state NOT IN ('done', 'dropped', 'manual') ORDER BY connection`)
+		WHERE state NOT IN ('done', 'dropped', 'waiting') AND state <> 'manual' ORDER BY connection`)
 	if err != nil {
 		return nil, err
 	}
@@ -184,11 +184,11 @@ func (db *DB) OpenConnections(ctx context.Context) ([]string, error) {
 	return out, err
 }
 
-// OpenSteps returns steps of a connection that are not finished and that no person has,
-// oldest first.
+// OpenSteps returns the steps at the heads of a connection's lanes that are not finished
+// and that no person has, oldest first.
 func (db *DB) OpenSteps(ctx context.Context, connection string, limit int) ([]DueStep, error) {
 	rows, err := db.query(ctx, "SELECT "+stepColumns+` FROM bellhop.steps WHERE connection = $1 AND
-		state NOT IN ('done', 'dropped', 'manual') ORDER BY id LIMIT $2`, connection, limit)
+		state NOT IN ('done', 'dropped', 'waiting') AND state <> 'manual' ORDER BY id LIMIT $2`, connection, limit)
 	if err != nil {
 		return nil, err
 	}
