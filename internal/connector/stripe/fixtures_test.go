@@ -10,7 +10,7 @@ import (
 
 // fixtures are Stripe's own sample objects, where this machine has them; see
 // ORIGIN.md beside the file. No test is registered where it is absent.
-const fixtures = "/work/shared/specs/stripe-fixtures.json"
+const fixtures = "../../../../shared/specs/stripe-fixtures.json"
 
 // TestStripesOwnSamples reads every sample object under every event type that carries
 // such an object.
