@@ -100,6 +100,33 @@ func TestStatesPageHasThePolicy(t *testing.T) {
 	}
 }
 
+// No page and no message of the program names a command that there is not.
+func TestNothingNamesAMissingCommand(t *testing.T) {
+	t.Parallel()
+	have := map[string]bool{}
+	for _, c := range cli.Commands() {
+		have[c] = true
+	}
+	// In backticks, at the start of a line of shell, or as an instruction in a message.
+	name := regexp.MustCompile("(?m)(?:`|^ *|^ *bin/|[Rr]un |with )bellhop ([a-z][a-z-]+)")
+	err := filepath.WalkDir("..", func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasSuffix(path, "_test.go") ||
+			(!strings.HasSuffix(path, ".md") && !strings.HasSuffix(path, ".go")) {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		for _, m := range name.FindAllStringSubmatch(string(data), -1) {
+			if !have[m[1]] {
+				t.Errorf("%s names bellhop %s, which there is not", path, m[1])
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Rule: every promise in the README has a test that names it.
 func TestReadmePromisesHaveTests(t *testing.T) {
 	t.Parallel()

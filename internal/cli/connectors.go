@@ -136,6 +136,9 @@ func printConnector(s *session, v connector.Vendor) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", st.Name, st.Type, need, strings.TrimSpace(st.Label+". "+st.Help))
 	}
 	fmt.Fprintf(w, "base_url\turl\toptional\tFor tests and proxies. Default: %s\n", defaultURL(v.Manifest))
+	if h := v.Manifest.Webhooks; h != nil {
+		fmt.Fprintf(w, "\n## Events to subscribe to\n\n%s\n", strings.Join(h.Events, "\n"))
+	}
 	return w.Flush()
 }
 

@@ -26,11 +26,11 @@ func FuzzVendors(f *testing.F) {
 		h := New(Options{Clock: newTestClock()}).Handler()
 		r, err := http.NewRequest(method, "http://127.0.0.1", strings.NewReader(body))
 		if err != nil {
-			t.Skip("not a method")
+			return // not a method
 		}
 		u, err := r.URL.Parse("/" + strings.TrimLeft(path, "/"))
 		if err != nil || strings.HasPrefix(u.Path, "/_control") { // which waits and delivers when told to
-			t.Skip("not a path")
+			return // not a path
 		}
 		r.URL, r.RemoteAddr = u, "127.0.0.1:1"
 		auth := "Bearer " + Token

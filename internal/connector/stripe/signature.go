@@ -98,7 +98,7 @@ func checkSignature(headers []string, body []byte, secrets []bellhop.Secret, now
 	}
 	if d := now.Sub(sig.at); d > tolerance || d < -tolerance {
 		return bellhop.Errorf(bellhop.CodeTimestampStale,
-			"Check this machine's clock. Stripe sends the event again with a new time; an old one can be fetched with bellhop sweep.",
+			"Check this machine's clock. Stripe sends the event again with a new time; Resend in its dashboard does so at once.",
 			"the signature's time is more than %d seconds from ours", int(tolerance.Seconds()))
 	}
 	return nil
