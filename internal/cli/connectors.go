@@ -40,6 +40,8 @@ type connectionLine struct {
 	Name   string `json:"name"`
 	Vendor string `json:"vendor"`
 	Ready  bool   `json:"ready"`
+	// Missing says what it still needs, when it is not ready.
+	Missing string `json:"missing,omitempty"`
 }
 
 // Run prints the list.
@@ -55,7 +57,8 @@ func (c *listConnectorsCmd) Run(s *session) error {
 	defer l.close()
 	rep := connectorsReport{Vendors: manifests(), Connections: []connectionLine{}}
 	for _, conn := range cfg.Connections {
-		rep.Connections = append(rep.Connections, connectionLine{conn.Name, conn.Vendor, true})
+		lacks := l.lacks(conn.Name)
+		rep.Connections = append(rep.Connections, connectionLine{conn.Name, conn.Vendor, lacks == "", lacks})
 	}
 	if c.JSON {
 		return writeJSON(s.stdout, rep)
@@ -82,7 +85,11 @@ func printConnectors(s *session, rep connectorsReport, path string) error {
 	}
 	fmt.Fprintf(w, "\nCONNECTION\tVENDOR\tin %s\n", path)
 	for _, c := range rep.Connections {
-		fmt.Fprintf(w, "%s\t%s\tready\n", c.Name, c.Vendor)
+		state := "ready"
+		if !c.Ready {
+			state = "not ready: " + c.Missing
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", c.Name, c.Vendor, state)
 	}
 	return w.Flush()
 }

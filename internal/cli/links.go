@@ -71,6 +71,16 @@ func operatorsURL(c config.Connection, m connector.Manifest) bool {
 	return false
 }
 
+// lacks returns what a connection still needs, "" when it is complete.
+func (l *links) lacks(connection string) string {
+	for _, m := range l.missing {
+		if m.connection == connection {
+			return m.what
+		}
+	}
+	return ""
+}
+
 // first returns the first connection that takes an action, "" when none does.
 func (l *links) first(a bellhop.Action) string {
 	for _, t := range l.targets {
