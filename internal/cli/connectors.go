@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -132,6 +133,14 @@ func (c *showConnectorCmd) Run(s *session) error {
 	return fmt.Errorf("there is no vendor %q; there are %s", c.Vendor, strings.Join(names, ", "))
 }
 
+// rate tells a limit in words.
+func rate(perSecond float64) string {
+	if perSecond <= 0 {
+		return "no limit"
+	}
+	return strconv.FormatFloat(perSecond, 'f', -1, 64)
+}
+
 func printConnector(s *session, v connector.Vendor) error {
 	fmt.Fprintf(s.stdout, "%s\n## Settings\n\n", strings.TrimSpace(v.Setup)+"\n")
 	w := tabwriter.NewWriter(s.stdout, 0, 0, 2, ' ', 0)
@@ -143,6 +152,9 @@ func printConnector(s *session, v connector.Vendor) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", st.Name, st.Type, need, strings.TrimSpace(st.Label+". "+st.Help))
 	}
 	fmt.Fprintf(w, "base_url\turl\toptional\tFor tests and proxies. Default: %s\n", defaultURL(v.Manifest))
+	l := v.Manifest.Limits
+	fmt.Fprintf(w, "concurrency\tint\toptional\tCalls open at the same time. Default: %d\n", l.Concurrency)
+	fmt.Fprintf(w, "rate_per_second\tnumber\toptional\tCalls that may begin in a second. Default: %s\n", rate(l.RatePerSecond))
 	if h := v.Manifest.Webhooks; h != nil {
 		fmt.Fprintf(w, "\n## Events to subscribe to\n\n%s\n", strings.Join(h.Events, "\n"))
 	}

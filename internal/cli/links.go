@@ -32,7 +32,10 @@ func connect(c config.Config, clock bellhop.Clock) (*links, error) {
 	out := &links{verifiers: map[string]connector.Verifier{}}
 	for _, conn := range c.Connections {
 		v := vendors[conn.Vendor]
-		client := connector.NewClient(connector.ClientOpts{Clock: clock, AllowPrivate: operatorsURL(conn, v.Manifest)})
+		m := v.Manifest
+		m.Limits = conn.Settings.Limits(m.Limits)
+		client := connector.NewClient(connector.ClientOpts{Clock: clock, AllowPrivate: operatorsURL(conn, v.Manifest),
+			MaxConnsPerHost: max(m.Limits.Concurrency, 64)})
 		code, err := v.New(conn.Settings, connector.Env{HTTP: client, Clock: clock})
 		if err != nil {
 			out.close()
@@ -44,7 +47,7 @@ func connect(c config.Config, clock bellhop.Clock) (*links, error) {
 			t.Actions = append(t.Actions, a.Action)
 		}
 		out.targets = append(out.targets, t)
-		out.engine = append(out.engine, engine.Connection{Name: conn.Name, Manifest: v.Manifest, Connector: code})
+		out.engine = append(out.engine, engine.Connection{Name: conn.Name, Manifest: m, Connector: code})
 		if in, ok := code.(connector.Incomplete); ok && in.Missing() != "" {
 			out.missing = append(out.missing, missing{conn.Name, in.Missing()})
 		}

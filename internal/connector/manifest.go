@@ -154,7 +154,7 @@ func ParseManifest(data []byte) (Manifest, error) {
 
 func (m Manifest) checkSettings() error {
 	var errs []error
-	seen := map[string]bool{"name": true, "vendor": true, "base_url": true}
+	seen := map[string]bool{"name": true, "vendor": true, "base_url": true, "concurrency": true, "rate_per_second": true}
 	for _, st := range m.Settings {
 		if st.Name == "" || st.Label == "" || seen[st.Name] {
 			errs = append(errs, fmt.Errorf("setting %q: needs a name of its own and a label", st.Name))

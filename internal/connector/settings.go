@@ -17,6 +17,7 @@ import (
 type Settings struct {
 	Connection string // the connection's name
 	BaseURL    string // no trailing slash
+	limits     Limits // what the operator wrote; zero fields are the manifest's
 	values     map[string]string
 	lists      map[string][]string
 	maps       map[string]map[string]string
@@ -42,6 +43,19 @@ func (s Settings) Secrets(name string) []bellhop.Secret {
 		out = append(out, bellhop.Secret(v))
 	}
 	return out
+}
+
+// Limits returns the limits of the vendor with those that the operator wrote for this
+// connection in their place: vendors sell more by the plan.
+func (s Settings) Limits(of Limits) Limits {
+	if s.limits.Concurrency > 0 {
+		of.Concurrency = s.limits.Concurrency
+	}
+	if s.limits.RatePerSecond > 0 {
+		of.RatePerSecond = s.limits.RatePerSecond
+		of.Burst = max(1, int(s.limits.RatePerSecond))
+	}
+	return of
 }
 
 // Map returns a setting of type map.
@@ -99,6 +113,12 @@ func ParseSettings(m Manifest, connection string, raw map[string]any) (Settings,
 			s.BaseURL = strings.TrimRight(u, "/")
 			continue
 		}
+		if ours, err := s.setLimit(name, raw[name]); ours {
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			}
+			continue
+		}
 		st, ok := known[name]
 		if !ok {
 			errs = append(errs, fmt.Errorf("%s: %s has no such setting; it has %s", name, m.Name, settingNames(m)))
@@ -124,7 +144,7 @@ func ParseSettings(m Manifest, connection string, raw map[string]any) (Settings,
 }
 
 func settingNames(m Manifest) string {
-	names := []string{"base_url"}
+	names := []string{"base_url", "concurrency", "rate_per_second"}
 	for _, st := range m.Settings {
 		names = append(names, st.Name)
 	}

@@ -104,3 +104,33 @@ func TestSecretWithSpaceIsNamed(t *testing.T) {
 		}
 	}
 }
+
+func TestLimitsOfAConnection(t *testing.T) {
+	t.Parallel()
+	m := Manifest{Name: "Acme", Limits: Limits{Concurrency: 4, RatePerSecond: 8, Burst: 8}}
+	for _, tt := range []struct {
+		raw  map[string]any
+		want Limits
+		bad  string
+	}{
+		{map[string]any{}, Limits{4, 8, 8}, ""},
+		{map[string]any{"concurrency": 32}, Limits{32, 8, 8}, ""},
+		{map[string]any{"rate_per_second": 19.5}, Limits{4, 19.5, 19}, ""},
+		{map[string]any{"rate_per_second": "0.5"}, Limits{4, 0.5, 1}, ""},
+		{map[string]any{"concurrency": 0}, Limits{}, "concurrency"},
+		{map[string]any{"concurrency": "many"}, Limits{}, "concurrency"},
+		{map[string]any{"rate_per_second": -1}, Limits{}, "rate_per_second"},
+		{map[string]any{"rate_per_second": "NaN"}, Limits{}, "rate_per_second"},
+	} {
+		s, err := ParseSettings(m, "x", tt.raw)
+		if tt.bad != "" {
+			if err == nil || !strings.Contains(err.Error(), tt.bad+": must be") {
+				t.Errorf("%v: error %v", tt.raw, err)
+			}
+			continue
+		}
+		if err != nil || s.Limits(m.Limits) != tt.want {
+			t.Errorf("%v: %+v, %v", tt.raw, s.Limits(m.Limits), err)
+		}
+	}
+}
