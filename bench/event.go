@@ -23,7 +23,7 @@ const eventText = `{
   "id": "evt_#",
   "object": "event",
   "api_version": "2026-08-26.dahlia",
-  "created": @,
+  "created": ~,
   "data": {
     "object": {
       "id": "ch_#",
@@ -44,7 +44,7 @@ const eventText = `{
       },
       "calculated_statement_descriptor": "FERNLY PLANTS",
       "captured": true,
-      "created": @,
+      "created": ~,
       "currency": "eur",
       "customer": "cus_#",
       "description": "Pro plan, monthly",
@@ -102,7 +102,7 @@ type events struct {
 // request to that of its event, for loads with repeats; nil means every one is new.
 func newEvents(path, host, prefix string, distinct func(int64) int64) *events {
 	now := strconv.FormatInt(time.Now().Unix(), 10)
-	text := strings.ReplaceAll(eventText, "@", now)
+	text := strings.ReplaceAll(eventText, "~", now)
 	numbers := strings.Count(text, "#") * (len(prefix) + 8)
 	text = strings.Replace(text, "%", strings.Repeat("k", max(1, eventSize-len(text)-numbers)), 1)
 	return &events{path: path, host: host, prefix: prefix, distinct: distinct, parts: bytes.Split([]byte(text), []byte("#")),

@@ -46,6 +46,7 @@ type opts struct {
 	seconds            time.Duration
 	rounds, conns      int
 	full               bool
+	pgSettings         string
 }
 
 func run(ctx context.Context, args []string) error {
@@ -62,6 +63,7 @@ func run(ctx context.Context, args []string) error {
 	fs.IntVar(&o.rounds, "rounds", 5, "rounds, alternating between the subjects")
 	fs.IntVar(&o.conns, "conns", 64, "connections of the load generator")
 	fs.BoolVar(&o.full, "full", false, "the large backlogs and databases too")
+	fs.StringVar(&o.pgSettings, "pg", "", "further settings of the Postgres server, name=value separated by spaces")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -147,7 +149,7 @@ func newLab(ctx context.Context, o opts) (*lab, error) {
 		}
 	}
 	if strings.Contains(o.stores, string(store.Postgres)) {
-		if l.pg, err = storetest.StartPostgres("", storetest.Opts{Durable: true}); err != nil {
+		if l.pg, err = storetest.StartPostgres("", storetest.Opts{Durable: true, Settings: strings.Fields(o.pgSettings)}); err != nil {
 			l.close()
 			return nil, err
 		}

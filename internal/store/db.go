@@ -120,6 +120,9 @@ func (db *DB) openPostgres(ctx context.Context, o Opts) error {
 		return errors.New("postgres: default_query_exec_mode=describe_exec returns other clients' rows " +
 			"behind a transaction pooler; use exec or cache_describe")
 	}
+	if cfg.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
+		keepIndexes(cfg.ConnConfig.RuntimeParams)
+	}
 	cfg.MaxConns = int32(max(o.MaxConns, 10))
 	cfg.MinConns = 0
 	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
@@ -134,6 +137,17 @@ func (db *DB) openPostgres(ctx context.Context, o Opts) error {
 	db.w.SetConnMaxIdleTime(5 * time.Minute)
 	db.r = db.w
 	return nil
+}
+
+// keepIndexes makes the planner use indexes. A statement that was planned while a table
+// was small, and is kept prepared, would go on scanning the whole table while it grows,
+// until the next ANALYZE; every statement here that runs often has an index to use. It is
+// a setting of the session, so it is only made where statements are kept as well, and a
+// session is therefore ours alone.
+func keepIndexes(params map[string]string) {
+	if _, set := params["enable_seqscan"]; !set {
+		params["enable_seqscan"] = "off"
+	}
 }
 
 // Close closes every connection.

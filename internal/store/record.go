@@ -132,16 +132,8 @@ type recording struct {
 func (b *recording) run(ctx context.Context) error {
 	b.left, b.later = map[laneKey]int{}, map[laterKey][]string{}
 	b.held, b.tasks = map[string]bool{}, map[string]bool{}
-	order := make([]int, len(b.items))
-	for i := range order {
-		order[i] = i
-	}
-	// One order for all nodes: two groups that touch the same steps cannot deadlock.
-	slices.SortFunc(order, func(x, y int) int { return strings.Compare(b.items[x].Step.ID, b.items[y].Step.ID) })
-	for _, i := range order {
-		if err := b.recordOne(ctx, i); err != nil {
-			return err
-		}
+	if err := b.recordSteps(ctx); err != nil {
+		return err
 	}
 	if err := b.insertAttempts(ctx); err != nil {
 		return err
@@ -187,49 +179,6 @@ func (b *recording) enqueueLater(ctx context.Context) error {
 	return b.t.db.queue.Enqueue(ctx, b.t.tx, jobs)
 }
 
-func (b *recording) recordOne(ctx context.Context, i int) error {
-	o := &b.items[i]
-	// The step's row first: a stale outcome must not open an incident.
-	n, err := b.t.exec(ctx, "UPDATE bellhop.steps SET version = version + 1 WHERE id = $1 AND version = $2 AND "+
-		"state NOT IN ('done', 'dropped')", o.Step.ID, o.Step.Version)
-	if err != nil {
-		return err
-	}
-	if n == 0 {
-		b.out[i].Stale = true
-		return nil
-	}
-	if err := b.checkJoin(ctx, i); err != nil {
-		return err
-	}
-	incident, task, err := b.holders(ctx, i)
-	if err != nil {
-		return err
-	}
-	due := o.DueAt
-	if due.IsZero() {
-		due = b.t.now
-	}
-	if err := b.writeStep(ctx, o, incident, task, due); err != nil {
-		return err
-	}
-	b.touched = append(b.touched, o.Step)
-	if o.State.Final() || o.Step.IncidentID != incident {
-		b.held[o.Step.IncidentID], b.held[incident] = true, true
-	}
-	if o.State.Final() || o.Step.TaskID != task {
-		b.tasks[o.Step.TaskID], b.tasks[task] = true, true
-	}
-	if !o.State.HoldsLane() {
-		b.left[laneKey{o.Step.PersonID, o.Step.Connection}]--
-	}
-	if o.State == bellhop.StepRetrying || o.State == bellhop.StepUnknown || o.State == bellhop.StepReady {
-		k := laterKey{o.Step.Connection, due.Add(laterGrain - 1).Truncate(laterGrain)}
-		b.later[k] = append(b.later[k], o.Step.PersonID)
-	}
-	return nil
-}
-
 // checkJoin looks whether the incident that an untried step was to wait for is still
 // open. When it is over, so is the waiting: the step is due.
 func (b *recording) checkJoin(ctx context.Context, i int) error {
@@ -263,21 +212,6 @@ func (b *recording) holders(ctx context.Context, i int) (incident, task string, 
 		task, err = joinTask(ctx, b.t, *o.Task, o.DedupKey)
 	}
 	return incident, task, err
-}
-
-func (b *recording) writeStep(ctx context.Context, o *Outcome, incident, task string, due time.Time) error {
-	attempts, first := o.Step.Attempts, o.Step.FirstAttemptAt
-	if o.Attempt != nil {
-		attempts++
-		if first.IsZero() {
-			first = o.Attempt.StartedAt
-		}
-	}
-	_, err := b.t.exec(ctx, `UPDATE bellhop.steps SET state = $2, due_at = $3, error_class = $4, error = $5, result = $6,
-		done_by = $7, incident_id = $8, task_id = $9, attempts = $10, first_attempt_at = $11, lease_until = NULL,
-		updated_at = $12 WHERE id = $1`, o.Step.ID, string(o.State), due, string(o.Class), o.Error, nulBytes(o.Result),
-		o.DoneBy, nul(incident), nul(task), attempts, first, b.t.now)
-	return err
 }
 
 // nulBytes passes JSON as text, which both databases take; empty is NULL.

@@ -41,6 +41,57 @@ func (t *Tx) insertRows(ctx context.Context, into, suffix string, rows [][]any, 
 	return nil
 }
 
+// updateRows changes many rows with few statements: "<update> FROM (VALUES …) AS v
+// <where>", in which v.column1 and on are the values of a row, of the given types. args
+// are the arguments that all rows share: $1 and on.
+func (t *Tx) updateRows(ctx context.Context, update, where string, args []any, types []string, rows [][]any,
+	scan func(*sql.Rows) error) error {
+	for len(rows) > 0 {
+		n := min(maxRows, 1<<(bits.Len(uint(len(rows)))-1))
+		text := update + " FROM (VALUES " + typedRows(t.db.kind, len(args), n, types) + ") AS v " + where
+		all := append(make([]any, 0, len(args)+n*len(types)), args...)
+		for _, r := range rows[:n] {
+			all = append(all, r...)
+		}
+		rows = rows[n:]
+		res, err := t.query(ctx, text, all...)
+		if err != nil {
+			return err
+		}
+		if err := each(res, scan); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// typedRows returns the placeholders of rows, numbered after the first from.
+// dialect: Postgres takes the parameters of a VALUES list for text unless the first row
+// says otherwise; SQLite has no types to say, and its CAST would change the values.
+func typedRows(kind Kind, from, rows int, types []string) string {
+	var b strings.Builder
+	n := from
+	for r := range rows {
+		if r > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteByte('(')
+		for c, typ := range types {
+			if c > 0 {
+				b.WriteByte(',')
+			}
+			n++
+			b.WriteByte('$')
+			b.WriteString(strconv.Itoa(n))
+			if r == 0 && kind == Postgres {
+				b.WriteString("::" + typ)
+			}
+		}
+		b.WriteByte(')')
+	}
+	return b.String()
+}
+
 // each scans every row and closes the result.
 func each(rows *sql.Rows, scan func(*sql.Rows) error) error {
 	defer rows.Close()

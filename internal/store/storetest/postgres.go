@@ -37,6 +37,8 @@ type Opts struct {
 	// Durable makes commits survive a crash of the server, as in production. Tests
 	// that only care about answers leave it off and are many times faster.
 	Durable bool
+	// Settings are further settings of the server, "name=value", after those of the tests.
+	Settings []string
 }
 
 // Cluster is a private PostgreSQL server: its own data folder, a loopback port of its
@@ -147,6 +149,7 @@ func (c *Cluster) serverArgs() []string {
 	if !c.opts.Durable {
 		settings = append(settings, "fsync=off", "full_page_writes=off", "synchronous_commit=off")
 	}
+	settings = append(settings, c.opts.Settings...)
 	for _, s := range settings {
 		args = append(args, "-c", s)
 	}
