@@ -127,7 +127,8 @@ type batch struct {
 	persons   map[string]*personRow
 	leads     map[string]*leadRow
 	pays      map[string]*payRow
-	refs      map[string]string // payment ref → payment id
+	halves    map[string][]*payRow // customer → their payments of this group
+	refs      map[string]string    // payment ref → payment id
 	newRefs   []string
 	subs      map[string]*subRow
 	requests  map[string]*requestRow
@@ -146,7 +147,7 @@ func newBatch(t *Tx, pol Policies, items []Intake) *batch {
 	return &batch{t: t, pol: pol, items: items, out: make([]Accepted, len(items)),
 		convs: map[string]*convRow{}, keys: map[string]string{}, moved: map[string]string{},
 		corrected: map[int]string{}, persons: map[string]*personRow{},
-		leads: map[string]*leadRow{}, pays: map[string]*payRow{}, refs: map[string]string{},
+		leads: map[string]*leadRow{}, pays: map[string]*payRow{}, halves: map[string][]*payRow{}, refs: map[string]string{},
 		subs: map[string]*subRow{}, requests: map[string]*requestRow{},
 		lanes: map[string]string{}, changes: make([][]bellhop.Change, len(items)), leadReq: make([]string, len(items))}
 }

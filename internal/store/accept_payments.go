@@ -68,6 +68,9 @@ func (b *batch) takePayments(ctx context.Context) error {
 	if err := b.loadPayments(ctx, ids); err != nil {
 		return err
 	}
+	if err := b.loadHalves(ctx); err != nil {
+		return err
+	}
 	for _, i := range b.fresh {
 		if b.items[i].Payment == nil {
 			continue
@@ -124,6 +127,7 @@ func (b *batch) foldInto(p *payRow, f *bellhop.PaymentFact) error {
 	p.linked = p.linked || f.Type == bellhop.FactLink
 	if p.customerRef == "" {
 		p.customerRef = f.CustomerRef
+		b.ofCustomer(p)
 	}
 	if f.Status == bellhop.FactSucceeded && f.Type != bellhop.FactRefund && (p.paidAt.IsZero() || f.At.Before(p.paidAt)) {
 		p.paidAt = f.At
@@ -164,10 +168,7 @@ func (b *batch) findPayment(ctx context.Context, i int) (*payRow, error) {
 			}
 		}
 	}
-	half, err := b.otherHalf(ctx, it.Event.Source, f, found)
-	if err != nil {
-		return nil, err
-	}
+	half := b.otherHalf(it.Event.Source, f, found)
 	switch {
 	case found != nil && half != nil:
 		return b.mergePayments(found, half)
@@ -219,6 +220,7 @@ func (b *batch) mergePayments(a, c *payRow) (*payRow, error) {
 	}
 	if a.customerRef == "" {
 		a.customerRef = c.customerRef
+		b.ofCustomer(a)
 	}
 	if a.told.Failed == "" {
 		a.told.Failed = c.told.Failed
@@ -233,44 +235,72 @@ func (b *batch) mergePayments(a, c *payRow) (*payRow, error) {
 // otherHalf finds the charge of an invoice or the invoice of a charge by customer,
 // amount and time. known is the payment that the fact's own ids name, nil for none; one
 // that has both halves already looks for no other.
-func (b *batch) otherHalf(ctx context.Context, connection string, f *bellhop.PaymentFact, known *payRow) (*payRow, error) {
+func (b *batch) otherHalf(connection string, f *bellhop.PaymentFact, known *payRow) *payRow {
 	if known != nil && (known.linked || known.hasInvoice || f.Type == bellhop.FactInvoice && known.hasMoney) {
-		return nil, nil
+		return nil
 	}
-	if f.CustomerRef == "" || f.Status != bellhop.FactSucceeded || f.Amount == 0 ||
-		(f.Type != bellhop.FactMoney && f.Type != bellhop.FactInvoice) {
-		return nil, nil
-	}
-	var ids []string
-	rows, err := b.t.query(ctx, `SELECT id FROM bellhop.payments WHERE customer_ref = $1 AND amount = $2
-		AND connection = $3 AND has_money <> has_invoice AND customer_ref <> '' AND merged_into IS NULL ORDER BY id`,
-		f.CustomerRef, f.Amount, connection)
-	if err != nil {
-		return nil, err
-	}
-	if err := each(rows, func(r *sql.Rows) error {
-		var id string
-		err := r.Scan(&id)
-		ids = append(ids, id)
-		return err
-	}); err != nil {
-		return nil, err
-	}
-	if err := b.loadPayments(ctx, ids); err != nil {
-		return nil, err
+	if !mayBeHalf(f) {
+		return nil
 	}
 	var half *payRow
-	for _, p := range sorted(b.pays) {
-		if p != known && !p.linked && p.connection == connection && p.customerRef == f.CustomerRef && p.mergedInto == "" &&
+	for _, p := range b.halves[f.CustomerRef] {
+		if p != known && p != half && !p.linked && p.connection == connection && p.mergedInto == "" &&
 			p.fold.Payment.Amount == f.Amount && p.fold.Payment.Currency == f.Currency && !p.paidAt.IsZero() &&
 			p.paidAt.Sub(f.At).Abs() <= halfWindow && halves(p, f) {
 			if half != nil {
-				return nil, nil // two could be it: the provider's own link will tell
+				return nil // two could be it: the provider's own link will tell
 			}
 			half = p
 		}
 	}
-	return half, nil
+	return half
+}
+
+// ofCustomer notes a payment whose customer is known, for otherHalf.
+func (b *batch) ofCustomer(p *payRow) {
+	if p.customerRef != "" {
+		b.halves[p.customerRef] = append(b.halves[p.customerRef], p)
+	}
+}
+
+// mayBeHalf reports whether a fact can be one half of a payment.
+func mayBeHalf(f *bellhop.PaymentFact) bool {
+	return f.CustomerRef != "" && f.Status == bellhop.FactSucceeded && f.Amount != 0 &&
+		(f.Type == bellhop.FactMoney || f.Type == bellhop.FactInvoice)
+}
+
+// loadHalves loads the payments of the group's customers that a fact of the group could
+// be the other half of.
+func (b *batch) loadHalves(ctx context.Context) error {
+	var customers []string
+	var from, to time.Time
+	for _, i := range b.fresh {
+		f := b.items[i].Payment
+		if f == nil || !mayBeHalf(f) {
+			continue
+		}
+		customers = append(customers, f.CustomerRef)
+		if from.IsZero() || f.At.Before(from) {
+			from = f.At
+		}
+		if f.At.After(to) {
+			to = f.At
+		}
+	}
+	slices.Sort(customers)
+	var ids []string
+	err := queryInWith(ctx, b.t, `SELECT id FROM bellhop.payments WHERE customer_ref IN (?) AND paid_at >= $1 AND paid_at <= $2
+		AND customer_ref <> '' AND has_money <> has_invoice AND merged_into IS NULL`,
+		[]any{from.Add(-halfWindow), to.Add(halfWindow)}, slices.Compact(customers), func(r *sql.Rows) error {
+			var id string
+			err := r.Scan(&id)
+			ids = append(ids, id)
+			return err
+		})
+	if err != nil {
+		return err
+	}
+	return b.loadPayments(ctx, ids)
 }
 
 // complete reports whether both halves of a payment are known: merging it with another

@@ -33,6 +33,7 @@ func (b *batch) loadPayments(ctx context.Context, ids []string) error {
 			p, err := scanPayRow(r)
 			if err == nil && b.pays[p.id] == nil {
 				b.pays[p.id] = p
+				b.ofCustomer(p)
 			}
 			return err
 		})

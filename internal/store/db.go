@@ -141,12 +141,15 @@ func (db *DB) openPostgres(ctx context.Context, o Opts) error {
 
 // keepIndexes makes the planner use indexes. A statement that was planned while a table
 // was small, and is kept prepared, would go on scanning the whole table while it grows,
-// until the next ANALYZE; every statement here that runs often has an index to use. It is
+// until the next ANALYZE; every statement here that runs often has an index to use, and
+// joins few rows. It is
 // a setting of the session, so it is only made where statements are kept as well, and a
 // session is therefore ours alone.
 func keepIndexes(params map[string]string) {
-	if _, set := params["enable_seqscan"]; !set {
-		params["enable_seqscan"] = "off"
+	for _, name := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin"} {
+		if _, set := params[name]; !set {
+			params[name] = "off"
+		}
 	}
 }
 

@@ -104,10 +104,13 @@ func each(rows *sql.Rows, scan func(*sql.Rows) error) error {
 }
 
 // placeholders returns "($1,$2),($3,$4)" for rows of cols.
-func placeholders(rows, cols int) string {
+func placeholders(rows, cols int) string { return numbered(0, rows, cols) }
+
+// numbered is placeholders for a text whose first arguments are taken.
+func numbered(taken, rows, cols int) string {
 	var b strings.Builder
 	b.Grow(rows * cols * 5)
-	n := 0
+	n := taken
 	for r := range rows {
 		if r > 0 {
 			b.WriteByte(',')
@@ -129,14 +132,19 @@ func placeholders(rows, cols int) string {
 // queryIn runs a query whose text holds one "IN (?)" for every value, in pieces. The
 // last value is repeated up to a power of two, for the same reason as in insertRows.
 func queryIn(ctx context.Context, q queryer, text string, values []string, scan func(*sql.Rows) error) error {
+	return queryInWith(ctx, q, text, nil, values, scan)
+}
+
+// queryInWith is queryIn for a text with further arguments: $1 and on.
+func queryInWith(ctx context.Context, q queryer, text string, first []any, values []string, scan func(*sql.Rows) error) error {
 	for len(values) > 0 {
 		n := min(len(values), 256)
 		padded := 1 << bits.Len(uint(n-1))
-		args := make([]any, padded)
-		for i := range args {
-			args[i] = values[min(i, n-1)]
+		args := append(make([]any, 0, len(first)+padded), first...)
+		for i := range padded {
+			args = append(args, values[min(i, n-1)])
 		}
-		in := placeholders(1, padded)
+		in := numbered(len(first), 1, padded)
 		rows, err := q.query(ctx, strings.Replace(text, "(?)", in, 1), args...)
 		if err != nil {
 			return err

@@ -132,22 +132,29 @@ func (m *Marker) commit(ctx context.Context, steps []DueStep) ([]DueStep, error)
 	out := make([]DueStep, len(steps))
 	err := m.db.tx(ctx, func(t *Tx) error {
 		clear(out)
+		rows := make([][]any, len(steps))
+		byID := make(map[string]int, len(steps))
 		for i, s := range steps {
-			n, err := t.exec(ctx, `UPDATE bellhop.steps SET state = 'running', node = $3, lease_until = $4,
-				first_attempt_at = coalesce(first_attempt_at, $5), version = version + 1, updated_at = $5
-				WHERE id = $1 AND version = $2 AND state IN ('ready', 'retrying', 'unknown', 'running')`,
-				s.ID, s.Version, m.node, t.now.Add(Lease), t.now)
-			if err != nil {
-				return err
+			rows[i] = []any{s.ID, s.PersonID, s.Version}
+			if _, twice := byID[s.ID]; !twice { // the second taker of one step gets nothing
+				byID[s.ID] = i
 			}
-			if n == 0 {
-				continue
-			}
-			s.Version++
-			s.LeaseUntil = t.now.Add(Lease)
-			out[i] = s
 		}
-		return nil
+		return t.updateRows(ctx, `UPDATE bellhop.steps SET state = 'running', node = $1, lease_until = $2,
+			first_attempt_at = coalesce(first_attempt_at, $3), version = version + 1, updated_at = $3`,
+			`WHERE steps.id = v.column1 AND steps.person_id = v.column2 AND version = v.column3 AND
+			state IN ('ready', 'retrying', 'unknown', 'running') RETURNING id`,
+			[]any{m.node, t.now.Add(Lease), t.now}, []string{"uuid", "uuid", "bigint"}, rows, func(r *sql.Rows) error {
+				var id string
+				if err := r.Scan(&id); err != nil {
+					return err
+				}
+				i := byID[id]
+				out[i] = steps[i]
+				out[i].Version++
+				out[i].LeaseUntil = t.now.Add(Lease)
+				return nil
+			})
 	})
 	return out, err
 }
