@@ -197,7 +197,7 @@ func (b *batch) claimKeys(ctx context.Context) error {
 		rows[n] = []any{d[:], it.Event.ID, it.BodyHash[:]}
 	}
 	won := map[[32]byte]bool{}
-	err := b.t.insertRows(ctx, "INSERT INTO bellhop.event_keys (digest, event_id, body_hash)",
+	err := b.t.insertRows(ctx, `INSERT INTO bellhop.event_keys (digest::bytea, event_id::uuid, body_hash::bytea)`,
 		"ON CONFLICT (digest) DO NOTHING RETURNING digest", rows, func(r *sql.Rows) error {
 			var d []byte
 			if err := r.Scan(&d); err != nil {
@@ -249,6 +249,6 @@ func (b *batch) insertEvents(ctx context.Context) error {
 		rows = append(rows, []any{e.ID, person, e.Source, e.ExternalID, string(e.Kind), it.VendorType, e.CorrelationID,
 			nul(it.ConversationID), e.Body, e.OccurredAt, e.ReceivedAt})
 	}
-	return b.t.insertRows(ctx, `INSERT INTO bellhop.events (id, person_id, source, external_id, kind, vendor_type,
-		correlation_id, conversation_id, body, occurred_at, received_at)`, "", rows, nil)
+	return b.t.insertRows(ctx, `INSERT INTO bellhop.events (id::uuid, person_id::uuid, source, external_id, kind, vendor_type, correlation_id,
+		conversation_id::uuid, body::bytea, occurred_at::timestamptz, received_at::timestamptz)`, "", rows, nil)
 }

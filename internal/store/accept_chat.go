@@ -149,8 +149,8 @@ func (b *batch) takeChats(ctx context.Context) error {
 		}
 		b.topics = append(b.topics, ConversationTopic(c.id))
 	}
-	return b.t.insertRows(ctx, `INSERT INTO bellhop.messages (id, conversation_id, event_id, client_id, role, text,
-		decision, created_at)`, "", rows, nil)
+	return b.t.insertRows(ctx, `INSERT INTO bellhop.messages (id::uuid, conversation_id::uuid, event_id::uuid, client_id, role, text,
+		decision::jsonb, created_at::timestamptz)`, "", rows, nil)
 }
 
 // takeLeads merges the fields of the group's leads into the one lead of each person.
@@ -300,8 +300,8 @@ func (b *batch) writeLeads(ctx context.Context) error {
 				f.Wants, l.Source, l.Revision, l.CreatedAt, l.UpdatedAt})
 		}
 	}
-	return b.t.insertRows(ctx, `INSERT INTO bellhop.leads (id, person_id, conversation_id, name, email, phone, company,
-		wants, source, revision, created_at, updated_at)`,
+	return b.t.insertRows(ctx, `INSERT INTO bellhop.leads (id::uuid, person_id::uuid, conversation_id::uuid, name, email, phone, company,
+		wants, source, revision::integer, created_at::timestamptz, updated_at::timestamptz)`,
 		`ON CONFLICT (person_id) DO UPDATE SET conversation_id = excluded.conversation_id, name = excluded.name,
 		 email = excluded.email, phone = excluded.phone, company = excluded.company, wants = excluded.wants,
 		 revision = excluded.revision, updated_at = excluded.updated_at`, rows, nil)

@@ -63,7 +63,9 @@ func (b *batch) writePayments(ctx context.Context) error {
 			pay.Currency, p.customerRef, p.paidAt, string(p.fold.State), string(t), p.hasMoney, p.hasInvoice, p.linked,
 			nul(p.mergedInto), p.createdAt, b.t.now})
 	}
-	err := b.t.insertRows(ctx, "INSERT INTO bellhop.payments ("+paymentColumns+", updated_at)",
+	err := b.t.insertRows(ctx, `INSERT INTO bellhop.payments (id::uuid, connection, person_id::uuid, status, amount::bigint,
+		amount_refunded::bigint, currency, customer_ref, paid_at::timestamptz, state::jsonb, told::jsonb, has_money::boolean,
+		has_invoice::boolean, linked::boolean, merged_into::uuid, created_at::timestamptz, updated_at::timestamptz)`,
 		`ON CONFLICT (id) DO UPDATE SET person_id = excluded.person_id, status = excluded.status, amount = excluded.amount,
 		 amount_refunded = excluded.amount_refunded, currency = excluded.currency, customer_ref = excluded.customer_ref,
 		 paid_at = excluded.paid_at, state = excluded.state, told = excluded.told, has_money = excluded.has_money,
@@ -78,7 +80,7 @@ func (b *batch) writePayments(ctx context.Context) error {
 		refs[n] = []any{ref, b.refs[ref]}
 	}
 	got := 0
-	err = b.t.insertRows(ctx, "INSERT INTO bellhop.payment_refs (ref, payment_id)",
+	err = b.t.insertRows(ctx, `INSERT INTO bellhop.payment_refs (ref, payment_id::uuid)`,
 		"ON CONFLICT (ref) DO NOTHING RETURNING ref", refs, func(r *sql.Rows) error {
 			got++
 			var ref string

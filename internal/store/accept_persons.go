@@ -169,7 +169,7 @@ func (b *batch) insertPersonKeys(ctx context.Context) error {
 		rows[n] = []any{k, b.keys[k]}
 	}
 	got := 0
-	err := b.t.insertRows(ctx, "INSERT INTO bellhop.person_keys (key, person_id)",
+	err := b.t.insertRows(ctx, `INSERT INTO bellhop.person_keys (key, person_id::uuid)`,
 		"ON CONFLICT (key) DO NOTHING RETURNING key", rows, func(r *sql.Rows) error {
 			got++
 			var k string
@@ -188,7 +188,8 @@ func (b *batch) writePersons(ctx context.Context) error {
 			rows = append(rows, []any{p.ID, nul(p.Email), nul(p.UserID), p.Name, p.Phone, p.CreatedAt, b.t.now})
 		}
 	}
-	return b.t.insertRows(ctx, "INSERT INTO bellhop.persons (id, email, user_id, name, phone, created_at, updated_at)",
+	return b.t.insertRows(ctx, `INSERT INTO bellhop.persons (id::uuid, email, user_id, name, phone, created_at::timestamptz,
+		updated_at::timestamptz)`,
 		`ON CONFLICT (id) DO UPDATE SET email = coalesce(bellhop.persons.email, excluded.email),
 		 user_id = coalesce(bellhop.persons.user_id, excluded.user_id), name = excluded.name, phone = excluded.phone,
 		 updated_at = excluded.updated_at`, rows, nil)

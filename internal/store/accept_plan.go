@@ -146,8 +146,8 @@ func (b *batch) writeRequests(ctx context.Context) error {
 		rows = append(rows, []any{r.id, string(r.kind), person, nul(r.owner.VisitorID), nul(r.owner.UserID),
 			nul(r.conversationID), r.eventID, r.correlationID, b.t.now})
 	}
-	return b.t.insertRows(ctx, `INSERT INTO bellhop.requests (id, kind, person_id, visitor_id, user_id, conversation_id,
-		event_id, correlation_id, created_at)`, "", rows, nil)
+	return b.t.insertRows(ctx, `INSERT INTO bellhop.requests (id::uuid, kind, person_id::uuid, visitor_id, user_id, conversation_id::uuid,
+		event_id::uuid, correlation_id, created_at::timestamptz)`, "", rows, nil)
 }
 
 // insertSteps stores steps behind those that hold their lanes and enqueues jobs for the
@@ -179,8 +179,9 @@ func insertSteps(ctx context.Context, t *Tx, steps []*stepRow) ([]Job, error) {
 		rows[n] = []any{s.id, s.person, s.connection, string(s.planned.Action), s.key, string(input), string(state),
 			nul(s.eventID), nul(s.planned.RequestID), nul(s.taskID), s.correlationID, t.now, t.now, t.now}
 	}
-	if err := t.insertRows(ctx, `INSERT INTO bellhop.steps (id, person_id, connection, kind, key, input, state, event_id,
-		request_id, task_id, correlation_id, due_at, created_at, updated_at)`, "", rows, nil); err != nil {
+	if err := t.insertRows(ctx, `INSERT INTO bellhop.steps (id::uuid, person_id::uuid, connection, kind, key, input::jsonb, state,
+		event_id::uuid, request_id::uuid, task_id::uuid, correlation_id, due_at::timestamptz,
+		created_at::timestamptz, updated_at::timestamptz)`, "", rows, nil); err != nil {
 		return nil, err
 	}
 	var due []dueLane
@@ -221,7 +222,7 @@ func moveLanes(ctx context.Context, t *Tx, delta map[laneKey]int) (map[laneKey]i
 		open[k] = n
 		return err
 	}
-	const into = "INSERT INTO bellhop.lanes (person_id, connection, open)"
+	const into = `INSERT INTO bellhop.lanes (person_id::uuid, connection, open::integer)`
 	const suffix = "ON CONFLICT (person_id, connection) DO UPDATE SET open = bellhop.lanes.open %s excluded.open " +
 		"RETURNING person_id, connection, open"
 	if err := t.insertRows(ctx, into, fmt.Sprintf(suffix, "+"), up, scan); err != nil {

@@ -157,8 +157,9 @@ func (b *batch) writeSubscriptions(ctx context.Context) error {
 				s.CancelAtPeriodEnd, s.CurrentPeriodEnd, s.ConfirmedAt, s.told, b.t.now, b.t.now})
 		}
 	}
-	return b.t.insertRows(ctx, `INSERT INTO bellhop.subscriptions (id, connection, ref, person_id, status, plan,
-		cancel_at_period_end, current_period_end, confirmed_at, told, created_at, updated_at)`,
+	return b.t.insertRows(ctx, `INSERT INTO bellhop.subscriptions (id::uuid, connection, ref, person_id::uuid, status, plan,
+		cancel_at_period_end::boolean, current_period_end::timestamptz, confirmed_at::timestamptz, told,
+		created_at::timestamptz, updated_at::timestamptz)`,
 		`ON CONFLICT (connection, ref) DO UPDATE SET person_id = excluded.person_id, status = excluded.status,
 		 plan = excluded.plan, cancel_at_period_end = excluded.cancel_at_period_end,
 		 current_period_end = excluded.current_period_end, confirmed_at = excluded.confirmed_at, told = excluded.told,

@@ -58,7 +58,7 @@ type DB struct {
 	r     *sql.DB
 	pool  *pgxpool.Pool // Postgres only: hands out listener connections
 	clock bellhop.Clock
-	texts sync.Map // SQL text → the kind's own form
+	texts sync.Map // SQL text → the kind's own form, or its insertion
 	queue Enqueuer
 	hub   *Hub
 	plans IncidentPlans
@@ -203,6 +203,7 @@ type Tx struct {
 
 // queryer is what both a transaction and a reader can do.
 type queryer interface {
+	dialect() Kind
 	query(ctx context.Context, text string, args ...any) (*sql.Rows, error)
 	queryRow(ctx context.Context, text string, args ...any) *sql.Row
 }
@@ -231,6 +232,10 @@ func (db *DB) txOnce(ctx context.Context, fn func(*Tx) error) error {
 	}
 	return tx.Commit()
 }
+
+func (t *Tx) dialect() Kind { return t.db.kind }
+
+func (db *DB) dialect() Kind { return db.kind }
 
 func (t *Tx) exec(ctx context.Context, text string, args ...any) (int64, error) {
 	res, err := t.tx.ExecContext(ctx, t.db.text(text), t.db.args(args)...)

@@ -230,8 +230,8 @@ func (b *recording) insertAttempts(ctx context.Context) error {
 				a.Duration.Microseconds(), string(a.Class), a.Status, a.VendorRequestID, a.Error})
 		}
 	}
-	return b.t.insertRows(ctx, `INSERT INTO bellhop.attempts (id, step_id, person_id, number, node, started_at,
-		duration_us, class, status, vendor_request_id, error)`, "", rows, nil)
+	return b.t.insertRows(ctx, `INSERT INTO bellhop.attempts (id::uuid, step_id::uuid, person_id::uuid, number::integer, node,
+		started_at::timestamptz, duration_us::bigint, class, status::integer, vendor_request_id, error)`, "", rows, nil)
 }
 
 // insertRefs keeps the vendor's ids: a contact belongs to the person, a ticket to the
@@ -252,8 +252,8 @@ func (b *recording) insertRefs(ctx context.Context) error {
 			vals[k] = []any{o.Step.PersonID, o.Step.Connection, subject, name, v, o.RefsURL, b.t.now}
 		}
 	}
-	return b.t.insertRows(ctx, `INSERT INTO bellhop.external_refs (person_id, connection, subject_id, name, value, url,
-		updated_at)`, `ON CONFLICT (person_id, connection, subject_id, name) DO UPDATE SET value = excluded.value,
+	return b.t.insertRows(ctx, `INSERT INTO bellhop.external_refs (person_id::uuid, connection, subject_id::uuid, name, value, url,
+		updated_at::timestamptz)`, `ON CONFLICT (person_id, connection, subject_id, name) DO UPDATE SET value = excluded.value,
 		url = excluded.url, updated_at = excluded.updated_at`, sorted(vals), nil)
 }
 

@@ -8,20 +8,34 @@ import (
 	"strings"
 )
 
-// maxRows bounds the rows of one statement. Row counts are powers of two, so that the
-// number of different texts, and of statements a server keeps prepared, stays small.
+// Many rows are written and looked up with few statements.
+//
+// dialect: on Postgres the rows of a statement are arrays, one for each column, so that
+// one text, planned once, serves any number of rows; lists of values multiply texts and
+// plans. SQLite has no arrays, and a plan costs it little: there the rows are a VALUES
+// list, in powers of two, so that the number of texts kept prepared stays small.
+
+// maxRows bounds the rows of one statement on SQLite.
 const maxRows = 64
 
-// insertRows writes rows with few statements. The text is
-// "<into> VALUES (…),(…) <suffix>"; with a RETURNING suffix scan is called for every
-// returned row.
+// maxArray bounds the rows of one statement on Postgres.
+const maxArray = 1024
+
+// insertRows writes rows. into is "INSERT INTO table (column, column::type, …)"; a column
+// without a type is text. With a RETURNING suffix scan is called for every returned row.
 func (t *Tx) insertRows(ctx context.Context, into, suffix string, rows [][]any, scan func(*sql.Rows) error) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	ins := t.db.insertion(into)
 	for len(rows) > 0 {
-		n := min(maxRows, 1<<(bits.Len(uint(len(rows)))-1))
-		text := into + " VALUES " + placeholders(n, len(rows[0])) + " " + suffix
-		args := make([]any, 0, n*len(rows[0]))
-		for _, r := range rows[:n] {
-			args = append(args, r...)
+		var text string
+		var args []any
+		n := t.db.portion(len(rows))
+		if t.db.kind == Postgres {
+			text, args = ins.arrays+suffix, columns(nil, ins.types, rows[:n])
+		} else {
+			text, args = ins.values+placeholders(n, len(ins.types))+" "+suffix, flat(nil, rows[:n])
 		}
 		rows = rows[n:]
 		if scan == nil {
@@ -41,20 +55,24 @@ func (t *Tx) insertRows(ctx context.Context, into, suffix string, rows [][]any, 
 	return nil
 }
 
-// updateRows changes many rows with few statements: "<update> FROM (VALUES …) AS v
-// <where>", in which v.column1 and on are the values of a row, of the given types. args
-// are the arguments that all rows share: $1 and on.
+// updateRows changes rows: "<update> FROM (…) AS v <where>", in which v.column1 and on are
+// the values of a row, of the given types. args are the arguments that all rows share: $1
+// and on.
 func (t *Tx) updateRows(ctx context.Context, update, where string, args []any, types []string, rows [][]any,
 	scan func(*sql.Rows) error) error {
 	for len(rows) > 0 {
-		n := min(maxRows, 1<<(bits.Len(uint(len(rows)))-1))
-		text := update + " FROM (VALUES " + typedRows(t.db.kind, len(args), n, types) + ") AS v " + where
-		all := append(make([]any, 0, len(args)+n*len(types)), args...)
-		for _, r := range rows[:n] {
-			all = append(all, r...)
+		n := t.db.portion(len(rows))
+		var from string
+		var all []any
+		if t.db.kind == Postgres {
+			from = " FROM " + unnest(len(args), types) + " AS v (" + numberedColumns(len(types)) + ") "
+			all = columns(args, types, rows[:n])
+		} else {
+			from = " FROM (VALUES " + numbered(len(args), n, len(types)) + ") AS v "
+			all = flat(args, rows[:n])
 		}
 		rows = rows[n:]
-		res, err := t.query(ctx, text, all...)
+		res, err := t.query(ctx, update+from+where, all...)
 		if err != nil {
 			return err
 		}
@@ -65,31 +83,78 @@ func (t *Tx) updateRows(ctx context.Context, update, where string, args []any, t
 	return nil
 }
 
-// typedRows returns the placeholders of rows, numbered after the first from.
-// dialect: Postgres takes the parameters of a VALUES list for text unless the first row
-// says otherwise; SQLite has no types to say, and its CAST would change the values.
-func typedRows(kind Kind, from, rows int, types []string) string {
-	var b strings.Builder
-	n := from
-	for r := range rows {
-		if r > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteByte('(')
-		for c, typ := range types {
-			if c > 0 {
-				b.WriteByte(',')
-			}
-			n++
-			b.WriteByte('$')
-			b.WriteString(strconv.Itoa(n))
-			if r == 0 && kind == Postgres {
-				b.WriteString("::" + typ)
-			}
-		}
-		b.WriteByte(')')
+// portion returns how many of n rows the next statement takes.
+func (db *DB) portion(n int) int {
+	if db.kind == Postgres {
+		return min(n, maxArray)
 	}
+	return min(maxRows, 1<<(bits.Len(uint(n))-1))
+}
+
+// insertion is the parsed head of an INSERT.
+type insertion struct {
+	types  []string
+	values string // up to the VALUES of SQLite
+	arrays string // up to the arrays of Postgres
+}
+
+// insertion returns the parsed form of into.
+func (db *DB) insertion(into string) *insertion {
+	if ins, ok := db.texts.Load(into); ok {
+		return ins.(*insertion)
+	}
+	ins := parseInsertion(into)
+	db.texts.Store(into, ins)
+	return ins
+}
+
+func parseInsertion(into string) *insertion {
+	head, list, _ := strings.Cut(into, "(")
+	var names []string
+	ins := &insertion{}
+	for _, c := range strings.Split(strings.TrimSuffix(strings.TrimSpace(list), ")"), ",") {
+		name, typ, ok := strings.Cut(strings.TrimSpace(c), "::")
+		if !ok {
+			typ = "text"
+		}
+		names, ins.types = append(names, name), append(ins.types, typ)
+	}
+	head += "(" + strings.Join(names, ", ") + ") "
+	ins.values = head + "VALUES "
+	ins.arrays = head + "SELECT * FROM " + unnest(0, ins.types) + " "
+	return ins
+}
+
+// unnest returns "unnest($1::uuid[], …)" for columns of the types, behind taken arguments.
+func unnest(taken int, types []string) string {
+	var b strings.Builder
+	b.WriteString("unnest(")
+	for i, typ := range types {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString("$" + strconv.Itoa(taken+i+1) + "::" + typ + "[]")
+	}
+	b.WriteByte(')')
 	return b.String()
+}
+
+// numberedColumns returns the names that SQLite gives to the columns of VALUES.
+func numberedColumns(n int) string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = "column" + strconv.Itoa(i+1)
+	}
+	return strings.Join(names, ", ")
+}
+
+// flat returns args and the rows behind them, value by value.
+func flat(args []any, rows [][]any) []any {
+	all := append(make([]any, 0, len(args)+len(rows)*len(rows[0])), args...)
+	for _, r := range rows {
+		all = append(all, r...)
+	}
+	return all
 }
 
 // each scans every row and closes the result.
@@ -129,14 +194,27 @@ func numbered(taken, rows, cols int) string {
 	return b.String()
 }
 
-// queryIn runs a query whose text holds one "IN (?)" for every value, in pieces. The
-// last value is repeated up to a power of two, for the same reason as in insertRows.
+// queryIn runs a query whose text holds one "IN (?)", in pieces. On SQLite the last value
+// is repeated up to a power of two.
 func queryIn(ctx context.Context, q queryer, text string, values []string, scan func(*sql.Rows) error) error {
 	return queryInWith(ctx, q, text, nil, values, scan)
 }
 
 // queryInWith is queryIn for a text with further arguments: $1 and on.
 func queryInWith(ctx context.Context, q queryer, text string, first []any, values []string, scan func(*sql.Rows) error) error {
+	for len(values) > 0 && q.dialect() == Postgres {
+		n := min(len(values), maxArray)
+		in := "= ANY($" + strconv.Itoa(len(first)+1) + ")"
+		args := append(append(make([]any, 0, len(first)+1), first...), values[:n])
+		rows, err := q.query(ctx, strings.Replace(text, "IN (?)", in, 1), args...)
+		if err != nil {
+			return err
+		}
+		if err := each(rows, scan); err != nil {
+			return err
+		}
+		values = values[n:]
+	}
 	for len(values) > 0 {
 		n := min(len(values), 256)
 		padded := 1 << bits.Len(uint(n-1))

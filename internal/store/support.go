@@ -29,8 +29,9 @@ func insertSupport(ctx context.Context, t *Tx, reqs []bellhop.SupportRequest) er
 	return t.insertRows(ctx, insertSupportInto, "", rows, nil)
 }
 
-const insertSupportInto = `INSERT INTO bellhop.support_requests (id, person_id, conversation_id, event_id, incident_id,
-	correlation_id, status, priority, reason, dedup_key, subject, body, transcript_url, due_at, created_at, updated_at)`
+const insertSupportInto = `INSERT INTO bellhop.support_requests (id::uuid, person_id::uuid, conversation_id::uuid, event_id::uuid,
+		incident_id::uuid, correlation_id, status, priority, reason, dedup_key, subject, body, transcript_url,
+		due_at::timestamptz, created_at::timestamptz, updated_at::timestamptz)`
 
 func supportRow(t *Tx, s bellhop.SupportRequest, dedup string) []any {
 	due := s.DueAt
