@@ -115,6 +115,21 @@ func (db *DB) migrateRiver(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("migrate: job engine: %w", err)
 	}
+	return db.dropJobIndexes(ctx)
+}
+
+// dropJobIndexes drops two of River's indexes on Postgres: they serve searching jobs by
+// what is in them, which nothing here does, and cost more than the rest of an insert. River
+// itself has neither on SQLite.
+func (db *DB) dropJobIndexes(ctx context.Context) error {
+	if db.kind == SQLite {
+		return nil
+	}
+	for _, name := range []string{"river_job_args_index", "river_job_metadata_index"} {
+		if _, err := db.w.ExecContext(ctx, "DROP INDEX IF EXISTS bellhop."+name); err != nil {
+			return fmt.Errorf("migrate: job engine: %w", err)
+		}
+	}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
@@ -24,7 +25,7 @@ func (db *DB) openSQLite(path string) error {
 	dsn := func(q string) string { return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q }
 	common := "_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)&_pragma=synchronous(full)" +
 		"&_pragma=foreign_keys(on)&_pragma=temp_store(memory)&_pragma=cache_size(-8000)"
-	w, err := driver.Open(dsn(common + "&_txlock=immediate"))
+	w, err := openKeeping(dsn(common + "&_txlock=immediate"))
 	if err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}
@@ -35,7 +36,7 @@ func (db *DB) openSQLite(path string) error {
 		w.Close()
 		return fmt.Errorf("sqlite: cannot open %s: %w", path, err)
 	}
-	r, err := driver.Open(dsn(common + "&_pragma=query_only(on)"))
+	r, err := openKeeping(dsn(common + "&_pragma=query_only(on)"))
 	if err != nil {
 		w.Close()
 		return fmt.Errorf("sqlite: %w", err)
@@ -45,6 +46,14 @@ func (db *DB) openSQLite(path string) error {
 	r.SetConnMaxIdleTime(time.Minute)
 	db.w, db.r = w, r
 	return nil
+}
+
+func openKeeping(dsn string) (*sql.DB, error) {
+	c, err := (&driver.SQLite{}).OpenConnector(dsn)
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(keepStatements{c}), nil
 }
 
 // Lock takes the SQLite file for this process, so that two servers cannot run their
