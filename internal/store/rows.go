@@ -77,7 +77,7 @@ func placeholders(rows, cols int) string {
 
 // queryIn runs a query whose text holds one "IN (?)" for every value, in pieces. The
 // last value is repeated up to a power of two, for the same reason as in insertRows.
-func queryIn(ctx context.Context, q queryer, text string, values []string, scan func(*sql.Rows) error) error {
+func queryIn[V any](ctx context.Context, q queryer, text string, values []V, scan func(*sql.Rows) error) error {
 	for len(values) > 0 {
 		n := min(len(values), 256)
 		padded := 1 << bits.Len(uint(n-1))
