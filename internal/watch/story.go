@@ -76,12 +76,7 @@ func Tell(ctx context.Context, db *store.DB, correlationID string) (Story, error
 			add(i.ClosedAt, "incident", i.ID, i.Connection, string(i.Class), "over")
 		}
 	}
-	for _, r := range st.Requests {
-		add(r.CreatedAt, "request", r.ID, "desk", string(r.Kind), "it became a "+string(r.Kind)+" request")
-	}
-	for _, g := range st.Gone {
-		add(g.RemovedAt, "retention", "", "", "", goneWords(g))
-	}
+	out.Lines = append(out.Lines, goneLines(st)...)
 	slices.SortStableFunc(out.Lines, func(a, b StoryLine) int { return a.At.Compare(b.At) })
 	out.Sentence, out.Stopped = sentence(st)
 	return out, nil
@@ -104,6 +99,19 @@ func attemptWords(a bellhop.Attempt, s bellhop.Step) string {
 		status = fmt.Sprintf(" (HTTP %d)", a.Status)
 	}
 	return strings.TrimSpace(fmt.Sprintf("try %d of %s failed after %s: %s%s %s", a.Number, s.Kind, took, a.Class, status, a.Error))
+}
+
+// goneLines tells what retention removed of a story, and what it left of it.
+func goneLines(st store.Story) []StoryLine {
+	var out []StoryLine
+	for _, r := range st.Requests {
+		out = append(out, StoryLine{At: r.CreatedAt, What: "request", ID: r.ID, Where: "desk", State: string(r.Kind),
+			Detail: "it became a " + string(r.Kind) + " request"})
+	}
+	for _, g := range st.Gone {
+		out = append(out, StoryLine{At: g.RemovedAt, What: "retention", Detail: goneWords(g)})
+	}
+	return out
 }
 
 // goneWords says what retention took from a story.
