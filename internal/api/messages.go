@@ -101,7 +101,7 @@ func (a *API) checkMessage(ctx context.Context, in *messageIn) (store.Conversati
 // turn answers one message: what was answered before is answered the same; else the
 // assistant proposes, intake commits, and only then is anything told.
 func (a *API) turn(ctx context.Context, conv store.ConversationState, in *messageIn, delta func(string)) (*turnBody, error) {
-	if old, err := a.o.DB.TurnByClientID(ctx, conv.ID, in.Body.ID); err != nil || len(old) > 0 {
+	if old, came, err := a.o.DB.TurnByClientID(ctx, conv.ID, in.Body.ID); err != nil || came {
 		if err != nil {
 			return nil, err
 		}
@@ -127,6 +127,10 @@ func (a *API) turn(ctx context.Context, conv store.ConversationState, in *messag
 // told is the answer to a stored turn.
 func (a *API) told(ctx context.Context, conv store.ConversationState, turn []store.StoredMessage) (*turnBody, error) {
 	out := &turnBody{CorrelationID: correlationOf(ctx)}
+	if len(turn) == 0 {
+		// Sent again after retention removed the turn: still no new message.
+		out.Reply.Text, out.Decision.Intent = "This message was answered before; what was said is not kept any more.", string(bellhop.IntentOther)
+	}
 	for _, m := range turn {
 		if m.CorrelationID != "" {
 			out.CorrelationID = m.CorrelationID

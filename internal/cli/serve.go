@@ -179,7 +179,7 @@ func (s *server) startEngine(ctx context.Context) (err error) {
 	s.engine, err = engine.New(engine.Opts{DB: s.db, Clock: s.o.Clock, Connections: s.links.engine,
 		Retry:  engine.Retry{Attempts: cfg.Retry.Attempts, Backoff: cfg.Retry.Backoff},
 		Alerts: s.links.first(bellhop.ActionSendAlert), Node: nodeName(), Logger: s.log,
-		ConsoleURL: cfg.PublicURL + "/console", Probe: s.o.Probe})
+		ConsoleURL: cfg.PublicURL + "/console", Probe: s.o.Probe, Retention: store.Retention(cfg.Retention)})
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ type Config struct {
 	Auth           Auth
 	Connections    []Connection
 	Retry          Retry
+	Retention      Retention
 	OperatorKey    bellhop.Secret // $BELLHOP_OPERATOR_KEY, "" when not set
 	ServerKey      bellhop.Secret // $BELLHOP_SERVER_KEY, "" when not set
 }
@@ -74,6 +75,15 @@ type Connection struct {
 type Retry struct {
 	Attempts int
 	Backoff  []time.Duration // the last one repeats
+}
+
+// Retention says how long each kind of data is kept; 0 is for ever.
+type Retention struct {
+	Events          time.Duration
+	Messages        time.Duration
+	Attempts        time.Duration
+	Steps           time.Duration
+	SupportRequests time.Duration
 }
 
 // Check refuses what only makes sense with an operator: listening beyond loopback.

@@ -143,6 +143,20 @@ func TestNoSecretIsPrinted(t *testing.T) {
 	}
 }
 
+const day = 24 * time.Hour
+
+func TestRetentionIsInDaysOrForever(t *testing.T) {
+	t.Parallel()
+	c, err := parseText("retention: {events: 30d, messages: forever, attempts: 0}", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Retention{Events: 30 * day, Steps: 400 * day, SupportRequests: 400 * day}
+	if c.Retention != want {
+		t.Errorf("got %+v, want %+v", c.Retention, want)
+	}
+}
+
 func TestDefaultsWithoutAFile(t *testing.T) {
 	t.Parallel()
 	missing := filepath.Join(t.TempDir(), "none.yaml")
@@ -153,7 +167,9 @@ func TestDefaultsWithoutAFile(t *testing.T) {
 	want := Config{Listen: "127.0.0.1:8080", PublicURL: "http://127.0.0.1:8080", Database: "sqlite:bellhop.db",
 		AllowedOrigins: []string{},
 		Assistant:      Assistant{Provider: "offline", Knowledge: "./knowledge", ConfidenceThreshold: 0.6},
-		Retry:          Retry{Attempts: 3, Backoff: []time.Duration{time.Second, 5 * time.Second, 30 * time.Second}}}
+		Retry:          Retry{Attempts: 3, Backoff: []time.Duration{time.Second, 5 * time.Second, 30 * time.Second}},
+		Retention: Retention{Events: 400 * day, Messages: 400 * day, Attempts: 90 * day, Steps: 400 * day,
+			SupportRequests: 400 * day}}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %s\nwant %s", c, want)
 	}

@@ -20,6 +20,7 @@ const (
 	maxBackoffs  = 20
 	maxAttempts  = 10
 	minJWTSecret = 16
+	maxKeepDays  = 36500
 )
 
 // decoder turns the layered values into a Config and tells what is wrong with them.
@@ -65,6 +66,7 @@ func (d *decoder) config(opts LoadOpts) Config {
 		Auth:           d.auth(),
 		Connections:    d.connections(opts.Vendors),
 		Retry:          d.retry(),
+		Retention:      d.retention(),
 		OperatorKey:    d.key(opts.Env, "BELLHOP_OPERATOR_KEY"),
 		ServerKey:      d.key(opts.Env, "BELLHOP_SERVER_KEY"),
 	}
@@ -203,6 +205,26 @@ func (d *decoder) retry() Retry {
 		r.Backoff = append(r.Backoff, b)
 	}
 	return r
+}
+
+func (d *decoder) retention() Retention {
+	return Retention{Events: d.keep("retention.events"), Messages: d.keep("retention.messages"),
+		Attempts: d.keep("retention.attempts"), Steps: d.keep("retention.steps"),
+		SupportRequests: d.keep("retention.support_requests")}
+}
+
+// keep reads for how many days something is kept; 0 is for ever.
+func (d *decoder) keep(path string) time.Duration {
+	s := d.str(path)
+	if s == "forever" || s == "0" {
+		return 0
+	}
+	digits, inDays := strings.CutSuffix(s, "d")
+	n, err := strconv.ParseUint(digits, 10, 16)
+	if err != nil || !inDays || n < 1 || n > maxKeepDays {
+		d.wrong(path, "must be a number of days from 1d to %dd, as in 400d, or forever, not %s", maxKeepDays, quote(s))
+	}
+	return time.Duration(n) * 24 * time.Hour
 }
 
 // key reads a bearer key from the environment; an empty one counts as not set.

@@ -104,6 +104,8 @@ func defaults() layer {
 			"confidence_threshold": "0.6",
 		},
 		"retry": map[string]any{"attempts": "3", "backoff": []any{"1s", "5s", "30s"}},
+		"retention": map[string]any{"events": "400d", "messages": "400d", "attempts": "90d", "steps": "400d",
+			"support_requests": "400d"},
 	}
 }
 

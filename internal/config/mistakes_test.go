@@ -57,6 +57,8 @@ func TestMistakes(t *testing.T) {
 		{"settings", "connections:\n- name: helpdesk\n  vendor: zendesk\n  email: nobody\n  tokn: ${SET}", []string{
 			`:2: connection "helpdesk": token: is required`, `:4: connection "helpdesk": email: must be an e-mail address`, `:5: connection "helpdesk": tokn: Zendesk has no such setting`}},
 		{"base_url", "connections:\n- {name: crm, vendor: hubspot, token: x, base_url: 'gopher://x'}", []string{"base_url: must be an http or https URL"}},
+		{"retention", "retention:\n  events: 0d\n  messages: 12h\n  attempts: -5d\n  steps: 40000d\n  support_requests: never",
+			[]string{":2: retention.events: must be a number of days", ":3: retention.messages", ":4: retention.attempts", ":5: retention.steps", ":6: retention.support_requests"}},
 		{"too deep", "assistant: " + strings.Repeat("{a: ", 40) + "1" + strings.Repeat("}", 40), []string{"nested deeper than 20 levels", "unknown key"}},
 		{"private use", "listen: \uE000", []string{"private use area"}},
 	} {

@@ -42,6 +42,9 @@ func fileShape() shape {
 		}},
 		"connections": {what: aListOfMappings},
 		"retry":       {what: aMapping, fields: map[string]shape{"attempts": value, "backoff": list}},
+		"retention": {what: aMapping, fields: map[string]shape{
+			"events": value, "messages": value, "attempts": value, "steps": value, "support_requests": value,
+		}},
 	}}
 }
 

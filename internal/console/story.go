@@ -72,6 +72,10 @@ func lineOf(l watch.StoryLine) storyLine {
 		}
 	case "support_request":
 		out.Name, out.Link, out.Tone = "Support request", "/console/inbox/"+l.ID, statusChip(bellhop.SupportStatus(l.State)).Tone
+	case "request":
+		out.Name = "Request"
+	case "retention":
+		out.Name = "Removed"
 	case "incident":
 		out.Name, out.Tone = "Incident", "bad"
 		if l.Detail == "over" {

@@ -3,6 +3,7 @@ package console
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"bellhop"
 	"bellhop/internal/desk"
@@ -18,6 +19,8 @@ type transcriptPage struct {
 	Messages     []store.StoredMessage
 	Requests     []bellhop.Request
 	Cut          bool // older messages are not shown
+	// Removed is when retention removed the oldest messages; zero when it did not.
+	Removed time.Time
 }
 
 // showTranscript shows a conversation to whoever has its signed link, and to operators.
@@ -41,6 +44,9 @@ func (c *console) showTranscript(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p.Cut = len(p.Messages) == transcriptLength
+	if p.Removed, err = c.o.DB.RemovedAt(r.Context(), "messages", conv.CreatedAt); err != nil {
+		return err
+	}
 	facts, err := c.o.DB.RequestsByConversation(r.Context(), id)
 	if err != nil {
 		return err
@@ -66,5 +72,5 @@ func (c *console) transcriptPath(conversationID string) string {
 }
 
 func sampleTranscript() transcriptPage {
-	return transcriptPage{Messages: []store.StoredMessage{{Decision: &bellhop.Decision{}}}, Requests: []bellhop.Request{{}}, Cut: true}
+	return transcriptPage{Messages: []store.StoredMessage{{Decision: &bellhop.Decision{}}}, Requests: []bellhop.Request{{}}, Cut: true, Removed: time.Unix(0, 0)}
 }

@@ -51,6 +51,8 @@ type Opts struct {
 	Probe time.Duration
 	// Overdue is how long a step may be due before its job is taken for lost. 0 means 30 s.
 	Overdue time.Duration
+	// Retention says what is removed when; the zero value keeps everything.
+	Retention store.Retention
 	// River, when set, adjusts River's configuration: tests shorten its intervals.
 	River func(*river.Config)
 }
@@ -73,6 +75,7 @@ type Engine struct {
 	early    context.Context // of what runs from memory; ended by endEarly
 	endEarly context.CancelFunc
 	hourlyAt time.Time // when the hourly maintenance was done last
+	retainAt time.Time // when retention was done last
 	stop     context.CancelFunc
 	wg       sync.WaitGroup
 }
@@ -140,9 +143,10 @@ func (e *Engine) Start(ctx context.Context) error {
 		stop()
 		return fmt.Errorf("engine: %w", err)
 	}
-	e.wg.Add(2)
+	e.wg.Add(3)
 	go e.live(run)
 	go e.maintain(run)
+	go e.retain(run)
 	return nil
 }
 

@@ -170,19 +170,26 @@ func (b *batch) run(ctx context.Context) error {
 // keysClaimed reports whether claimKeys has run: every item then has an event id.
 func (b *batch) keysClaimed() bool { return b.out[0].EventID != "" }
 
+// keySize is the size of the digests that are kept for ever, in bytes: half a SHA-256 is
+// as good as never the same twice, and half as large.
+const keySize = 16
+
+// keyDigest is a digest that is kept for ever.
+type keyDigest = [keySize]byte
+
 // digest is the key of an event for ever.
-func digest(source, externalID string) [32]byte {
+func digest(source, externalID string) keyDigest {
 	h := sha256.New()
 	h.Write([]byte(source))
 	h.Write([]byte{0})
 	h.Write([]byte(externalID))
-	return [32]byte(h.Sum(nil))
+	return keyDigest(h.Sum(nil)[:keySize])
 }
 
 // claimKeys tells the first delivery of every event from its repeats.
 func (b *batch) claimKeys(ctx context.Context) error {
-	first := map[[32]byte]int{}
-	var order [][32]byte
+	first := map[keyDigest]int{}
+	var order []keyDigest
 	for i, it := range b.items {
 		d := digest(it.Event.Source, it.Event.ExternalID)
 		if _, ok := first[d]; !ok {
@@ -194,16 +201,16 @@ func (b *batch) claimKeys(ctx context.Context) error {
 	rows := make([][]any, len(order))
 	for n, d := range order {
 		it := &b.items[first[d]]
-		rows[n] = []any{d[:], it.Event.ID, it.BodyHash[:]}
+		rows[n] = []any{d[:], it.Event.ID, it.BodyHash[:keySize]}
 	}
-	won := map[[32]byte]bool{}
+	won := map[keyDigest]bool{}
 	err := b.t.insertRows(ctx, `INSERT INTO bellhop.event_keys (digest::bytea, event_id::uuid, body_hash::bytea)`,
 		"ON CONFLICT (digest) DO NOTHING RETURNING digest", rows, func(r *sql.Rows) error {
 			var d []byte
 			if err := r.Scan(&d); err != nil {
 				return err
 			}
-			won[[32]byte(d)] = true
+			won[keyDigest(d)] = true
 			return nil
 		})
 	if err != nil {
@@ -226,14 +233,14 @@ func (b *batch) claimKeys(ctx context.Context) error {
 	return nil
 }
 
-func (b *batch) readDuplicate(ctx context.Context, i int, d [32]byte) error {
+func (b *batch) readDuplicate(ctx context.Context, i int, d keyDigest) error {
 	var id string
 	var hash []byte
 	err := b.t.queryRow(ctx, "SELECT event_id, body_hash FROM bellhop.event_keys WHERE digest = $1", d[:]).Scan(&id, &hash)
 	if err != nil {
 		return err
 	}
-	b.out[i] = Accepted{EventID: id, Duplicate: true, Conflict: string(hash) != string(b.items[i].BodyHash[:])}
+	b.out[i] = Accepted{EventID: id, Duplicate: true, Conflict: string(hash) != string(b.items[i].BodyHash[:keySize])}
 	return nil
 }
 

@@ -17,8 +17,8 @@ type personRow struct {
 	dirty bool
 }
 
-func sortDigests(d [][32]byte) {
-	slices.SortFunc(d, func(a, b [32]byte) int { return bytes.Compare(a[:], b[:]) })
+func sortDigests(d []keyDigest) {
+	slices.SortFunc(d, func(a, b keyDigest) int { return bytes.Compare(a[:], b[:]) })
 }
 
 // personKeys returns the keys of a hint, strongest first.

@@ -84,6 +84,11 @@ func (b *batch) dropPlanned(ctx context.Context, mayExist map[string]bool) error
 	if err != nil {
 		return err
 	}
+	// After the steps: retention moves a key in one transaction, so that it is found here
+	// when it was not found there.
+	if err := prunedKeys(ctx, b.t, keys, exists); err != nil {
+		return err
+	}
 	kept := b.steps[:0]
 	for _, s := range b.steps {
 		if exists[s.key] {

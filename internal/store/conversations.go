@@ -75,18 +75,20 @@ func (db *DB) Turn(ctx context.Context, conversationID, eventID string) ([]Store
 	return db.messages(ctx, "WHERE m.conversation_id = $1 AND m.event_id = $2 ORDER BY m.id DESC", conversationID, eventID)
 }
 
-// TurnByClientID returns the turn of a client's message id, nothing when it never came.
-func (db *DB) TurnByClientID(ctx context.Context, conversationID, clientID string) ([]StoredMessage, error) {
+// TurnByClientID returns the turn of a client's message id. came is false when it never
+// came; a turn that came and is empty was removed by retention.
+func (db *DB) TurnByClientID(ctx context.Context, conversationID, clientID string) (turn []StoredMessage, came bool, err error) {
 	d := digest(ChatSource(conversationID), clientID)
 	var event string
-	err := db.queryRow(ctx, "SELECT event_id FROM bellhop.event_keys WHERE digest = $1", d[:]).Scan(&event)
-	if errIsNoRows(err) {
-		return nil, nil
-	}
+	err = db.queryRow(ctx, "SELECT event_id FROM bellhop.event_keys WHERE digest = $1", d[:]).Scan(&event)
 	if err != nil {
-		return nil, err
+		if errIsNoRows(err) {
+			err = nil
+		}
+		return nil, false, err
 	}
-	return db.Turn(ctx, conversationID, event)
+	turn, err = db.Turn(ctx, conversationID, event)
+	return turn, true, err
 }
 
 // ChatSource is the source of a conversation's events: a client's message id is unique

@@ -196,12 +196,13 @@ func numbered(taken, rows, cols int) string {
 
 // queryIn runs a query whose text holds one "IN (?)", in pieces. On SQLite the last value
 // is repeated up to a power of two.
-func queryIn(ctx context.Context, q queryer, text string, values []string, scan func(*sql.Rows) error) error {
+func queryIn[V any](ctx context.Context, q queryer, text string, values []V, scan func(*sql.Rows) error) error {
 	return queryInWith(ctx, q, text, nil, values, scan)
 }
 
 // queryInWith is queryIn for a text with further arguments: $1 and on.
-func queryInWith(ctx context.Context, q queryer, text string, first []any, values []string, scan func(*sql.Rows) error) error {
+func queryInWith[V any](ctx context.Context, q queryer, text string, first []any, values []V,
+	scan func(*sql.Rows) error) error {
 	for len(values) > 0 && q.dialect() == Postgres {
 		n := min(len(values), maxArray)
 		in := "= ANY($" + strconv.Itoa(len(first)+1) + ")"

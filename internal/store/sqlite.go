@@ -13,18 +13,28 @@ import (
 	"github.com/ncruces/go-sqlite3/driver"
 )
 
+const (
+	// busyTimeout is how long a connection waits for another process's lock, in
+	// milliseconds.
+	busyTimeout = 10000
+	// logLimit is the size in bytes to which the write-ahead log is cut when it begins anew.
+	logLimit = 16 << 20
+)
+
 // openSQLite opens one writer, because SQLite has one, and a pool of readers. WAL lets
 // them go on during a write; synchronous=FULL makes a commit survive a power cut, and
 // costs nothing once commits are grouped. busy_timeout comes first, so that the other
-// pragmas wait as well.
+// pragmas wait as well; auto_vacuum before anything is written, because it is only
+// heeded by an empty file.
 func (db *DB) openSQLite(path string) error {
 	if path == "" {
 		return errors.New("sqlite: the path of the file is missing")
 	}
 	db.kind, db.path = SQLite, path
 	dsn := func(q string) string { return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q }
-	common := "_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)&_pragma=synchronous(full)" +
-		"&_pragma=foreign_keys(on)&_pragma=temp_store(memory)&_pragma=cache_size(-8000)"
+	common := fmt.Sprintf("_pragma=busy_timeout(%d)&_pragma=auto_vacuum(incremental)&_pragma=journal_mode(wal)"+
+		"&_pragma=journal_size_limit(%d)&_pragma=synchronous(full)&_pragma=foreign_keys(on)&_pragma=temp_store(memory)"+
+		"&_pragma=cache_size(-8000)", busyTimeout, logLimit)
 	w, err := openKeeping(dsn(common + "&_txlock=immediate"))
 	if err != nil {
 		return fmt.Errorf("sqlite: %w", err)

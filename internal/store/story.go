@@ -25,6 +25,9 @@ type Story struct {
 	Attempts      []bellhop.Attempt
 	Support       []bellhop.SupportRequest
 	Incidents     []bellhop.Incident
+	// Requests are told when what made them was removed: they are kept.
+	Requests []bellhop.Request
+	Gone     []Gone
 }
 
 // Story reads everything that carries a correlation id; CodeNotFound when nothing does.
@@ -57,13 +60,13 @@ func (db *DB) Story(ctx context.Context, correlationID string) (Story, error) {
 		return st, err
 	}
 	slices.Reverse(st.Support)
-	if len(st.Events)+len(st.Steps)+len(st.Support) == 0 {
-		return st, notFound("story")
-	}
 	if err := db.storyMessages(ctx, &st); err != nil {
 		return st, err
 	}
-	return st, db.storyTries(ctx, &st)
+	if err := db.storyTries(ctx, &st); err != nil {
+		return st, err
+	}
+	return st, db.storyGone(ctx, &st)
 }
 
 func (db *DB) storyMessages(ctx context.Context, st *Story) error {

@@ -18,7 +18,7 @@ import (
 // StoryLine is one moment of a story.
 type StoryLine struct {
 	At     time.Time `json:"at"`
-	What   string    `json:"what"`             // "event", "message", "reply", "step", "attempt", "support_request", "incident"
+	What   string    `json:"what"`             // "event", "message", "reply", "step", "attempt", "support_request", "incident", "request", "retention"
 	ID     string    `json:"id,omitempty"`     // of the thing
 	Where  string    `json:"where,omitempty"`  // connection or source
 	State  string    `json:"state,omitempty"`  // of the thing now
@@ -76,6 +76,7 @@ func Tell(ctx context.Context, db *store.DB, correlationID string) (Story, error
 			add(i.ClosedAt, "incident", i.ID, i.Connection, string(i.Class), "over")
 		}
 	}
+	out.Lines = append(out.Lines, goneLines(st)...)
 	slices.SortStableFunc(out.Lines, func(a, b StoryLine) int { return a.At.Compare(b.At) })
 	out.Sentence, out.Stopped = sentence(st)
 	return out, nil
@@ -99,6 +100,28 @@ func attemptWords(a bellhop.Attempt, s bellhop.Step) string {
 	}
 	return strings.TrimSpace(fmt.Sprintf("try %d of %s failed after %s: %s%s %s", a.Number, s.Kind, took, a.Class, status, a.Error))
 }
+
+// goneLines tells what retention removed of a story, and what it left of it.
+func goneLines(st store.Story) []StoryLine {
+	var out []StoryLine
+	for _, r := range st.Requests {
+		out = append(out, StoryLine{At: r.CreatedAt, What: "request", ID: r.ID, Where: "desk", State: string(r.Kind),
+			Detail: "it became a " + string(r.Kind) + " request"})
+	}
+	for _, g := range st.Gone {
+		out = append(out, StoryLine{At: g.RemovedAt, What: "retention", Detail: goneWords(g)})
+	}
+	return out
+}
+
+// goneWords says what retention took from a story.
+func goneWords(g store.Gone) string {
+	what := map[string]string{"events": "what came in on %s was", "messages": "what was written on %s was",
+		"attempts": "the tries of %s were"}[g.What]
+	return fmt.Sprintf(what+" removed by retention on %s", day(g.At), day(g.RemovedAt))
+}
+
+func day(t time.Time) string { return t.Format("2 January 2006") }
 
 // incidentReason is why a parked step waits: what its incident knows of the vendor.
 func incidentReason(st store.Story, s bellhop.Step) string {
@@ -146,6 +169,10 @@ func sentence(st store.Story) (string, bool) {
 		return fmt.Sprintf("On its way: %d of %d steps are done. Next: nothing.", done, done+moving), false
 	case done > 0:
 		return fmt.Sprintf("Finished: all %d steps are done. Next: nothing.", done), false
+	case len(st.Gone) > 0:
+		// Nothing that is unfinished is ever removed.
+		return fmt.Sprintf("Finished: its details were removed by retention on %s. Next: nothing; retention in bellhop.yaml "+
+			"says how long they are kept.", day(st.Gone[0].RemovedAt)), false
 	default:
 		return "Finished: it was stored, and nothing had to follow from it. Next: nothing.", false
 	}

@@ -5,7 +5,6 @@
 DROP INDEX bellhop.requests_person;
 DROP INDEX bellhop.requests_conversation;
 CREATE INDEX requests_conversation ON bellhop.requests (conversation_id) WHERE conversation_id IS NOT NULL;
-DROP INDEX bellhop.payment_refs_payment;
 DROP INDEX bellhop.steps_updated;
 CREATE INDEX steps_finished ON bellhop.steps (updated_at) WHERE state IN ('done', 'dropped');
 

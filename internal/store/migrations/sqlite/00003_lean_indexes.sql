@@ -5,7 +5,6 @@
 DROP INDEX requests_person;
 DROP INDEX requests_conversation;
 CREATE INDEX requests_conversation ON requests (conversation_id) WHERE conversation_id IS NOT NULL;
-DROP INDEX payment_refs_payment;
 DROP INDEX steps_updated;
 CREATE INDEX steps_finished ON steps (updated_at) WHERE state IN ('done', 'dropped');
 
