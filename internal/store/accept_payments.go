@@ -31,6 +31,7 @@ type payRow struct {
 	mergedInto               string
 	createdAt                time.Time
 	dirty                    bool
+	isNew                    bool // made by this group
 }
 
 // halfWindow is how far apart the invoice and the charge of one payment may be, when
@@ -177,7 +178,7 @@ func (b *batch) findPayment(ctx context.Context, i int) (*payRow, error) {
 	case half != nil:
 		return half, nil
 	}
-	p := &payRow{id: NewID(), connection: it.Event.Source, personID: NoPerson, createdAt: b.t.now}
+	p := &payRow{id: NewID(), connection: it.Event.Source, personID: NoPerson, createdAt: b.t.now, isNew: true}
 	b.pays[p.id] = p
 	return p, nil
 }
@@ -342,8 +343,11 @@ func (b *batch) tellPayment(ctx context.Context, i int, p *payRow) error {
 	if paid && known && !p.told.Succeeded {
 		p.told.Succeeded = true
 		// The customer can see what became of their payment when the product knows them.
-		request := NewID()
-		b.addRequest(i, request, bellhop.RequestPayment, bellhop.Owner{UserID: person.UserID})
+		request := ""
+		if person.UserID != "" {
+			request = NewID()
+			b.addRequest(i, request, bellhop.RequestPayment, bellhop.Owner{UserID: person.UserID})
+		}
 		add(bellhop.KindPaymentSucceeded, "succeeded", func(c *bellhop.Change) { c.RequestID = request })
 	}
 	if !known {

@@ -42,6 +42,7 @@ func (b *batch) plan(ctx context.Context) error {
 			in.Person = p.Person
 		}
 		plan := b.pol.Plan(in)
+		firstTold := b.firstTold(i)
 		b.support = append(b.support, plan.Support...)
 		b.touches = append(b.touches, plan.Touch...)
 		for _, p := range plan.Steps {
@@ -56,7 +57,7 @@ func (b *batch) plan(ctx context.Context) error {
 			}
 			s := &stepRow{id: NewID(), person: person, connection: p.Connection, key: p.Key, planned: p, item: i,
 				eventID: ev.ID, correlationID: ev.CorrelationID}
-			if p.MayExist {
+			if p.MayExist && !firstTold {
 				mayExist[p.Key] = true
 			}
 			b.steps = append(b.steps, s)
@@ -64,6 +65,17 @@ func (b *batch) plan(ctx context.Context) error {
 		}
 	}
 	return b.dropPlanned(ctx, mayExist)
+}
+
+// firstTold reports whether the changes of an item are all about payments that this group
+// made: nothing can have been planned for them before.
+func (b *batch) firstTold(i int) bool {
+	for _, c := range b.changes[i] {
+		if c.Payment == nil || b.pays[c.Payment.ID] == nil || !b.pays[c.Payment.ID].isNew {
+			return false
+		}
+	}
+	return true
 }
 
 // dropPlanned takes out the steps whose key was planned before, by an earlier event or

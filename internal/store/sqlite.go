@@ -19,6 +19,12 @@ const (
 	busyTimeout = 10000
 	// logLimit is the size in bytes to which the write-ahead log is cut when it begins anew.
 	logLimit = 16 << 20
+	// logPages is how many pages the write-ahead log gathers before they are moved into the
+	// file: a page that many commits change is moved once. 16 MB.
+	logPages = 4000
+	// The caches in KiB: the writer's holds the hot pages of every index.
+	writerCache = 24000
+	readerCache = 6000
 )
 
 // openSQLite opens one writer, because SQLite has one, and a pool of readers. WAL lets
@@ -34,8 +40,8 @@ func (db *DB) openSQLite(path string) error {
 	dsn := func(q string) string { return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q }
 	common := fmt.Sprintf("_pragma=busy_timeout(%d)&_pragma=auto_vacuum(incremental)&_pragma=journal_mode(wal)"+
 		"&_pragma=journal_size_limit(%d)&_pragma=synchronous(full)&_pragma=foreign_keys(on)&_pragma=temp_store(memory)"+
-		"&_pragma=cache_size(-8000)", busyTimeout, logLimit)
-	w, err := openKeeping(dsn(common + "&_txlock=immediate"))
+		"&_pragma=wal_autocheckpoint(%d)", busyTimeout, logLimit, logPages)
+	w, err := openKeeping(dsn(common + fmt.Sprintf("&_pragma=cache_size(-%d)&_txlock=immediate", writerCache)))
 	if err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}
@@ -46,7 +52,7 @@ func (db *DB) openSQLite(path string) error {
 		w.Close()
 		return fmt.Errorf("sqlite: cannot open %s: %w", path, err)
 	}
-	r, err := openKeeping(dsn(common + "&_pragma=query_only(on)"))
+	r, err := openKeeping(dsn(common + fmt.Sprintf("&_pragma=cache_size(-%d)&_pragma=query_only(on)", readerCache)))
 	if err != nil {
 		w.Close()
 		return fmt.Errorf("sqlite: %w", err)
