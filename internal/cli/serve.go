@@ -49,6 +49,7 @@ func (c *serveCmd) Run(s *session) error {
 		return err
 	}
 	log := newLogger(s.stderr, isTerminal(s.stderr), secretsOf(cfg))
+	tuneMemory(s.env)
 	srv, err := startServer(s.ctx, serverOpts{Config: cfg, Logger: log, Clock: s.clock, Version: describe(s.build).Version})
 	if err != nil {
 		return err

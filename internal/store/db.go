@@ -146,7 +146,7 @@ func (db *DB) openPostgres(ctx context.Context, o Opts) error {
 // a setting of the session, so it is only made where statements are kept as well, and a
 // session is therefore ours alone.
 func keepIndexes(params map[string]string) {
-	for _, name := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin"} {
+	for _, name := range []string{"enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin"} {
 		if _, set := params[name]; !set {
 			params[name] = "off"
 		}
