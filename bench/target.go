@@ -19,6 +19,7 @@ import (
 
 const (
 	operatorKey = "bench-operator-key-0123456789"
+	serverKey   = "bench-server-key-0123456789"
 	jwtSecret   = "bench-jwt-secret-0123456789-0123456789-0123456789"
 	supabaseURL = "http://127.0.0.1:1"
 )
@@ -109,7 +110,7 @@ connections:
 		return nil, err
 	}
 	cmd := exec.Command(l.binary, "serve", "--config", path)
-	cmd.Env = append(os.Environ(), "BELLHOP_OPERATOR_KEY="+operatorKey)
+	cmd.Env = append(os.Environ(), "BELLHOP_OPERATOR_KEY="+operatorKey, "BELLHOP_SERVER_KEY="+serverKey)
 	return l.start(ctx, cmd, dir, addr, db, "/readyz")
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,7 @@ type vendor struct {
 	srv   *http.Server
 	calls atomic.Int64
 	last  atomic.Int64 // UnixNano of the newest call's answer
+	hub   atomic.Int64 // calls of HubSpot
 
 	mu   sync.Mutex
 	seen map[string]time.Time // key → when; only the keys that are waited for
@@ -43,6 +45,9 @@ func startVendor(box *sandbox.Server) (*vendor, error) {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		inner.ServeHTTP(w, r)
 		v.calls.Add(1)
+		if strings.HasPrefix(r.URL.Path, "/hubspot/") {
+			v.hub.Add(1)
+		}
 		v.last.Store(time.Now().UnixNano())
 	})}
 	go func() { _ = v.srv.Serve(ln) }() // ends with Close
@@ -50,6 +55,14 @@ func startVendor(box *sandbox.Server) (*vendor, error) {
 }
 
 func (v *vendor) close() { _ = v.srv.Close() }
+
+// of returns how many calls a vendor has answered; only HubSpot's are counted apart.
+func (v *vendor) of(name string) int64 {
+	if name == string(sandbox.HubSpot) {
+		return v.hub.Load()
+	}
+	return v.calls.Load()
+}
 
 // expect asks for the time at which a call with this text in its body comes.
 func (v *vendor) expect(text string) {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"math"
 	"os"
 	"time"
 
@@ -245,13 +244,4 @@ func workDuplicates(ctx context.Context, l *lab, kind store.Kind, _ opts) error 
 		l.out.ratio("W3", string(kind), subjectBellhop, subjectGrouped, "requests/s")
 	}
 	return nil
-}
-
-// spread returns the largest difference of values from their median, as a share.
-func spread(values []float64, mid float64) float64 {
-	var most float64
-	for _, v := range values {
-		most = max(most, math.Abs(v-mid)/mid)
-	}
-	return most
 }
