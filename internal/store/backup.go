@@ -219,16 +219,22 @@ func newFile(prefix string) (string, error) {
 // syncFile makes a file or a folder's names durable. Some systems cannot sync a folder;
 // there it is none of our doing.
 func syncFile(path string) error {
-	f, err := os.Open(path)
+	fi, err := os.Stat(path)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	if fi, err := f.Stat(); err == nil && fi.IsDir() {
-		_ = f.Sync()
+	if fi.IsDir() {
+		if f, err := os.Open(path); err == nil {
+			_ = f.Sync()
+			return f.Close()
+		}
 		return nil
 	}
-	return f.Sync()
+	f, err := os.OpenFile(path, os.O_RDWR, 0) // Windows syncs only what it may write
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // withoutPath takes the path, which the sentence around it has, out of an error.

@@ -30,6 +30,9 @@ type Removed struct {
 	Rows       map[string]int64 // by table; of partitions none are counted
 	Partitions []string         // dropped
 	Pages      int64            // of the SQLite file, given back to the file system
+	// CannotShrink is set for a SQLite file from before space could be given back: free
+	// pages are used again, but the file stays as large as it was. See Compact.
+	CannotShrink bool
 	// Busy is set when another node was at it, or a partition was in use for so long that
 	// it was left for the next round.
 	Busy bool
@@ -83,8 +86,7 @@ func (db *DB) Prune(ctx context.Context, r Retention) (Removed, error) {
 			return out, fmt.Errorf("retention of support requests: %w", err)
 		}
 	}
-	out.Pages, err = db.giveBack(ctx)
-	return out, err
+	return out, db.giveBack(ctx, &out)
 }
 
 // tryLock takes an advisory lock without waiting. It is held by an open transaction, so
