@@ -156,3 +156,60 @@ func TestAKilledBackupLeavesNoHalfFile(t *testing.T) {
 	t.Logf("%d of 12 backups were complete before the kill", whole)
 	w.mustRun("backup", "last.db")
 }
+
+// A restore that is killed leaves the old database or the backup in place, whole, and the
+// old one is never lost.
+func TestAKilledRestoreLosesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, store.SQLite, worldOpts{})
+	lead := func(n int) {
+		t.Helper()
+		code, out := w.mustCall("POST", "/v1/leads", serverKey, map[string]string{"email": fmt.Sprintf("p%d@example.com", n),
+			"message": "a demo"}, "Idempotency-Key", fmt.Sprint("k", n))
+		if code != http.StatusAccepted {
+			t.Fatalf("%d %v", code, out)
+		}
+	}
+	for n := range 50 {
+		lead(n)
+	}
+	w.mustRun("backup", "b.db")
+	lead(50) // 51 events now, 50 in the backup
+	w.stop()
+	path := filepath.Join(w.dir, "bellhop.db")
+	holds := func(file string) int64 {
+		t.Helper()
+		s, err := store.Inspect(context.Background(), file)
+		if err != nil {
+			t.Fatalf("%s: %v", filepath.Base(file), err)
+		}
+		return s.Events
+	}
+	done := 0
+	for n := range 12 {
+		cmd := exec.Command(binary, "restore", "b.db", "--config", filepath.Join(w.dir, "bellhop.yaml"))
+		cmd.Dir = w.dir
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		pause(time.Duration(20+n*25) * time.Millisecond)
+		_ = cmd.Process.Signal(syscall.SIGKILL)
+		_ = cmd.Wait()
+		old := holds(path) == 51
+		kept, _ := filepath.Glob(path + ".before-restore-*")
+		for _, k := range kept {
+			if !strings.HasSuffix(k, "-wal") && !strings.HasSuffix(k, "-shm") {
+				old = old || holds(k) == 51
+			}
+		}
+		if !old {
+			t.Fatalf("after kill %d the database with 51 events is gone; kept: %v", n, kept)
+		}
+		if holds(path) == 50 {
+			done++
+		}
+	}
+	t.Logf("after %d of 12 kills the backup was in place", done)
+	w.mustRun("restore", "b.db")
+	w.start()
+}

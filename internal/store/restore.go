@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/ncruces/go-sqlite3"
 )
 
 // Restored is what a restore did.
@@ -58,6 +60,7 @@ func Restore(ctx context.Context, o CopyOpts) (Restored, error) {
 	if err := syncFile(temp); err != nil {
 		return out, err
 	}
+	foldLog(target)
 	out.Kept, err = swap(target, temp, o.Clock.Now())
 	return out, err
 }
@@ -161,6 +164,21 @@ func (db *DB) refuseServed(ctx context.Context) error {
 		err = errors.New("a bellhop is serving this database, or did half a minute ago; stop every one and try again")
 	}
 	return err
+}
+
+// foldLog moves the log of the database that was there into its file, so that a restore
+// that dies half-way leaves it whole. A database that is too damaged for that is kept as
+// it is, with its log.
+func foldLog(path string) {
+	if _, err := os.Lstat(path + "-wal"); err != nil {
+		return
+	}
+	c, err := sqlite3.OpenFlags(fileURI(path), sqlite3.OPEN_READWRITE|sqlite3.OPEN_URI)
+	if err != nil {
+		return
+	}
+	_ = c.Exec("PRAGMA wal_checkpoint(TRUNCATE)")
+	_ = c.Close()
 }
 
 // swap puts the new file in the place of the old one and returns where the old one is

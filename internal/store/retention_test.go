@@ -250,6 +250,28 @@ func TestRetentionKeepsTheStepsOfAnOpenRequest(t *testing.T) {
 	}
 }
 
+// A lead without an e-mail, once somebody has seen to it, does not ask for the e-mail
+// again because its support request is old.
+func TestRetentionKeepsThatALeadWasSeenTo(t *testing.T) {
+	t.Parallel()
+	clock := &ahead{}
+	for _, kind := range storetest.Kinds() {
+		db := storetest.Open(t, kind, clock)
+		f := newFixture(t, db)
+		in := leadIntake("", "k1")
+		in.Person = bellhop.PersonHint{CustomerRef: "phone:+34600"}
+		in.Lead.Fields = bellhop.LeadFields{Name: "Ada", Phone: "+34600123456"}
+		acc := f.accept(t, in)
+		f.finish(t)
+		clock.move(100 * day)
+		prune(t, db, short())
+		reqs, err := db.RequestsByEvent(context.Background(), acc.EventID)
+		if err != nil || len(reqs) != 1 || reqs[0].Support == nil || reqs[0].Support.Status != bellhop.SupportResolved {
+			t.Errorf("%s: %+v %v", kind, reqs, err)
+		}
+	}
+}
+
 func TestZeroRetentionKeepsEverything(t *testing.T) {
 	t.Parallel()
 	clock := &ahead{}
