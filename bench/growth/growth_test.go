@@ -210,6 +210,34 @@ func (in *install) carryOut(tb testing.TB) {
 	}
 }
 
+// resolve resolves every support request, as a person does.
+func (in *install) resolve(tb testing.TB) {
+	tb.Helper()
+	ctx := context.Background()
+	for {
+		reqs, err := in.db.SupportRequests(ctx, store.SupportFilter{Status: bellhop.SupportNew, Limit: 1000})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if len(reqs) == 0 {
+			return
+		}
+		for _, r := range reqs {
+			_, err := in.db.EditSupport(ctx, r.ID, func(bellhop.SupportRequest, bool) (store.SupportEdit, []bellhop.PlannedStep, error) {
+				return store.SupportEdit{Status: bellhop.SupportResolved}, nil, nil
+			})
+			if err != nil {
+				tb.Fatal(err)
+			}
+		}
+	}
+}
+
+func keep(days int) store.Retention {
+	d := time.Duration(days) * 24 * time.Hour
+	return store.Retention{Events: d, Messages: d, Attempts: d, Steps: d, SupportRequests: d}
+}
+
 // sizes returns the bytes of every table and index.
 func (in *install) sizes(tb testing.TB) map[string]int64 {
 	tb.Helper()
@@ -300,7 +328,21 @@ func TestGrowth(t *testing.T) {
 				empty := in.sizes(t)
 				n := in.fill(t, events(t), one, each)
 				in.carryOut(t)
-				report(t, "kept in full", empty, in.sizes(t), n)
+				in.resolve(t)
+				full := report(t, "kept in full", empty, in.sizes(t), n)
+				in.clock.move(1000 * 24 * time.Hour)
+				if _, err := in.db.Prune(context.Background(), keep(400)); err != nil {
+					t.Fatal(err)
+				}
+				if kind == store.Postgres {
+					if _, err := in.db.Writer().Exec("VACUUM"); err != nil { // as autovacuum does
+						t.Fatal(err)
+					}
+				}
+				left := report(t, "after retention", empty, in.sizes(t), n)
+				if left > full/2 && n > 5000 {
+					t.Errorf("retention left %.0f of %.0f B an event", left, full)
+				}
 			})
 		}
 	}

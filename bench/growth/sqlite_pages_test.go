@@ -24,7 +24,7 @@ func sqlitePages(db *sql.DB, path string) (map[string]int64, error) {
 	if w.size == 1 {
 		w.size = 65536
 	}
-	sizes := map[string]int64{"(free pages)": int64(binary.BigEndian.Uint32(data[36:])) * int64(w.size)}
+	sizes := map[string]int64{} // free pages are not counted: what comes next fills them
 	for rows.Next() {
 		var name, table, kind string
 		var root int

@@ -40,6 +40,8 @@ type commands struct {
 	Demo       demoCmd       `cmd:"" help:"Play the whole product against fake vendors on this machine."`
 	Serve      serveCmd      `cmd:"" help:"Run the server."`
 	Migrate    migrateCmd    `cmd:"" help:"Bring the database to this program's schema."`
+	Backup     backupCmd     `cmd:"" help:"Copy the SQLite database while it is served."`
+	Restore    restoreCmd    `cmd:"" help:"Put a backup in the place of the SQLite database."`
 	Connectors connectorsCmd `cmd:"" help:"List the vendors that can be connected, and the connections there are."`
 	VersionCmd versionCmd    `cmd:"" name:"version" help:"Print the version."`
 }

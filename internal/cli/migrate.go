@@ -19,7 +19,8 @@ type migrateCmd struct {
 // Help is the command's longer help.
 func (migrateCmd) Help() string {
 	return "serve does this by itself when it starts. Use migrate to do it before, for instance with a database role that " +
-		"may change tables while the server's role may not. A schema newer than this program is left alone.\n\nExample:\n\n" +
+		"may change tables while the server's role may not. A schema newer than this program is left alone. A SQLite file that an " +
+		"early version made is also rewritten once, with the server stopped, so that it can become smaller again.\n\nExample:\n\n" +
 		"    BELLHOP_DATABASE=postgres://admin:…@db.example.com/postgres bellhop migrate"
 }
 
@@ -28,6 +29,8 @@ type migrateReport struct {
 	Database string `json:"database"` // without its password
 	Current  bool   `json:"current"`
 	Problem  string `json:"problem,omitempty"`
+	// Compacted is set when a SQLite file was rewritten so that it can give space back.
+	Compacted bool `json:"compacted,omitempty"`
 }
 
 // Run migrates, or looks.
@@ -45,7 +48,7 @@ func (c *migrateCmd) Run(s *session) error {
 			}
 			return err
 		}
-	} else if err := migrate(s, cfg); err != nil {
+	} else if rep.Compacted, err = migrate(s, cfg); err != nil {
 		return err
 	}
 	rep.Current = true
@@ -56,15 +59,20 @@ func (c *migrateCmd) Run(s *session) error {
 	return err
 }
 
-func migrate(s *session, cfg config.Config) error {
+// migrate reports whether it also rewrote the file, see store.DB.Compact.
+func migrate(s *session, cfg config.Config) (bool, error) {
 	db, err := store.Open(s.ctx, store.Opts{URL: cfg.Database.Reveal(), Clock: s.clock})
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := db.Lock(s.ctx); err != nil {
-		return errors.Join(err, db.Close())
+		return false, errors.Join(err, db.Close())
 	}
-	return errors.Join(db.Migrate(s.ctx), db.Close())
+	if err := db.Migrate(s.ctx); err != nil {
+		return false, errors.Join(err, db.Close())
+	}
+	compacted, err := db.Compact(s.ctx)
+	return compacted, errors.Join(err, db.Close())
 }
 
 // look returns a finding when the schema is not current. It makes no file.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"bellhop"
 	"bellhop/internal/connector"
@@ -93,6 +94,8 @@ type stepPage struct {
 	// ResultURL is where the vendor shows it, when that is an ordinary web address.
 	ResultURL string
 	Raw       string // the input as it is stored
+	// Removed is when retention removed the tries; zero when it did not.
+	Removed time.Time
 }
 
 // showStep shows one step: what it is to do, every try, and what came back.
@@ -110,6 +113,11 @@ func (c *console) showStep(w http.ResponseWriter, r *http.Request) error {
 	p.Title = p.Step.What
 	if p.Attempts, err = c.o.DB.Attempts(r.Context(), id); err != nil {
 		return err
+	}
+	if len(p.Attempts) == 0 && s.Attempts > 0 {
+		if p.Removed, err = c.o.DB.RemovedAt(r.Context(), "attempts", s.CreatedAt); err != nil {
+			return err
+		}
 	}
 	var res connector.Result
 	if len(s.Result) > 0 && json.Unmarshal(s.Result, &res) == nil {

@@ -27,6 +27,9 @@ func (e *Engine) Retain(ctx context.Context) error {
 		e.log.InfoContext(ctx, "retention removed what was old enough", "rows", gone.Rows, "partitions", gone.Partitions,
 			"pages_given_back", gone.Pages)
 	}
+	if gone.Any() && gone.CannotShrink {
+		e.log.WarnContext(ctx, "the database file cannot become smaller: stop the server and run bellhop migrate once")
+	}
 	if err == nil && !gone.Busy {
 		e.retainAt = now
 	}

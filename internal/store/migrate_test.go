@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -136,5 +137,65 @@ func TestOneProcessServesAFile(t *testing.T) {
 	}
 	if err := second.Lock(ctx); err != nil {
 		t.Errorf("the file is not free again: %v", err)
+	}
+}
+
+// What schema 1 has taken in is still a duplicate after its keys were made smaller, and
+// what it holds is all there.
+func TestMigrationKeepsOldKeys(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	for _, kind := range storetest.Kinds() {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			url := "sqlite:" + t.TempDir() + "/old.db"
+			if kind == store.Postgres {
+				c := storetest.Postgres(t)
+				if err := c.CreateDB(ctx, "old_keys"); err != nil {
+					t.Fatal(err)
+				}
+				url = c.DSN("old_keys")
+			}
+			db, err := store.Open(ctx, store.Opts{URL: url})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { db.Close() }) //nolint:errcheck // the test is over
+			if err := db.MigrateTo(ctx, 1); err != nil {
+				t.Fatal(err)
+			}
+			in := leadIntake("ada@example.com", "k1")
+			key := sha256.Sum256([]byte(in.Event.Source + "\x00" + in.Event.ExternalID))
+			person := store.NewID()
+			prefix, blob := "", "x'%x'"
+			if kind == store.Postgres {
+				prefix, blob = "bellhop.", "'\\x%x'"
+			}
+			for _, q := range []string{
+				fmt.Sprintf("event_keys (digest, event_id, body_hash) VALUES ("+blob+", '%s', "+blob+")", key, in.Event.ID, in.BodyHash),
+				fmt.Sprintf("person_keys (key, person_id) VALUES ('email:ada@example.com', '%s')", person),
+				fmt.Sprintf("payment_refs (ref, payment_id) VALUES ('stripe:pi_1', '%s')", person),
+				fmt.Sprintf("lanes (person_id, connection, open) VALUES ('%s', 'crm', 2)", person),
+			} {
+				if _, err := db.Writer().ExecContext(ctx, "INSERT INTO "+prefix+q); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := db.Migrate(ctx); err != nil {
+				t.Fatal(err)
+			}
+			f := newFixture(t, db)
+			if again := f.accept(t, in); !again.Duplicate || again.Conflict || again.EventID != in.Event.ID {
+				t.Errorf("an event of schema 1, sent again: %+v", again)
+			}
+			if other := f.lead(t, "bob@example.com", "k1"); !other.Conflict {
+				t.Errorf("its key with another body: %+v", other)
+			}
+			for _, table := range []string{"event_keys", "person_keys", "payment_refs", "lanes"} {
+				if n := rowsOf(t, db, table); n != 1 {
+					t.Errorf("%d rows in %s, want the one of schema 1", n, table)
+				}
+			}
+		})
 	}
 }

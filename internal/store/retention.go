@@ -30,6 +30,9 @@ type Removed struct {
 	Rows       map[string]int64 // by table; of partitions none are counted
 	Partitions []string         // dropped
 	Pages      int64            // of the SQLite file, given back to the file system
+	// CannotShrink is set for a SQLite file from before space could be given back: free
+	// pages are used again, but the file stays as large as it was. See Compact.
+	CannotShrink bool
 	// Busy is set when another node was at it, or a partition was in use for so long that
 	// it was left for the next round.
 	Busy bool
@@ -59,32 +62,26 @@ func (db *DB) Prune(ctx context.Context, r Retention) (Removed, error) {
 		return out, err
 	}
 	defer unlock()
+	// One that fails, as dropping a partition without the right to, does not stop the others.
+	var errs []error
 	for _, k := range []struct {
 		table string
 		keep  time.Duration
 	}{{keptEvents, r.Events}, {keptMessages, r.Messages}, {keptAttempts, r.Attempts}} {
-		if k.keep <= 0 {
-			continue
-		}
-		if err := db.pruneOld(ctx, k.table, k.keep, &out); err != nil {
-			return out, fmt.Errorf("retention of %s: %w", k.table, err)
+		if k.keep > 0 {
+			errs = append(errs, db.pruneOld(ctx, k.table, k.keep, &out))
 		}
 	}
 	now := db.clock.Now()
 	if r.Steps > 0 {
-		if err := db.pruneRows(ctx, "steps", pruneSteps(now.Add(-r.Steps)), &out); err != nil {
-			return out, fmt.Errorf("retention of steps: %w", err)
-		}
+		errs = append(errs, db.pruneRows(ctx, "steps", pruneSteps(now.Add(-r.Steps)), &out))
 	}
 	if r.SupportRequests > 0 {
 		before := now.Add(-r.SupportRequests)
-		if err := errors.Join(db.pruneRows(ctx, "support_requests", pruneSupport(before), &out),
-			db.pruneRows(ctx, "incidents", pruneIncidents(before), &out)); err != nil {
-			return out, fmt.Errorf("retention of support requests: %w", err)
-		}
+		errs = append(errs, db.pruneRows(ctx, "support_requests", pruneSupport(before), &out),
+			db.pruneRows(ctx, "incidents", pruneIncidents(before), &out))
 	}
-	out.Pages, err = db.giveBack(ctx)
-	return out, err
+	return out, errors.Join(append(errs, db.giveBack(ctx, &out))...)
 }
 
 // tryLock takes an advisory lock without waiting. It is held by an open transaction, so
@@ -193,12 +190,14 @@ func prunedKeys(ctx context.Context, t *Tx, keys []string, into map[string]bool)
 	})
 }
 
-// pruneSupport removes support requests that were resolved and hold no step any more.
+// pruneSupport removes support requests that were resolved and hold no step any more. A
+// lead without an e-mail keeps its own: it is what tells that somebody has seen to it.
 func pruneSupport(before time.Time) bite {
 	return func(ctx context.Context, t *Tx, n int) (int64, error) {
 		return t.exec(ctx, `DELETE FROM bellhop.support_requests WHERE status = 'resolved' AND resolved_at < $1 AND id IN
 			(SELECT r.id FROM bellhop.support_requests r WHERE r.status = 'resolved' AND r.created_at < $1 AND r.resolved_at < $1
-			AND NOT EXISTS (SELECT 1 FROM bellhop.steps s WHERE s.task_id = r.id AND s.state NOT IN ('done', 'dropped'))
+			AND r.reason <> 'lead_incomplete' AND NOT EXISTS
+			(SELECT 1 FROM bellhop.steps s WHERE s.task_id = r.id AND s.state NOT IN ('done', 'dropped'))
 			ORDER BY r.created_at LIMIT $2)`, before, n)
 	}
 }
@@ -237,18 +236,31 @@ func (db *DB) dropMonths(ctx context.Context, table string, before time.Time, ou
 			continue
 		}
 		if attached[name] {
-			if ok, err := db.detach(ctx, table, name, month.AddDate(0, 1, 0)); err != nil || !ok {
-				out.Busy = out.Busy || !ok
-				return err
+			ok, err := db.detach(ctx, table, name, month.AddDate(0, 1, 0))
+			if err != nil {
+				return notOwner(err, name)
+			}
+			if !ok {
+				out.Busy = true
+				return nil
 			}
 		}
 		if _, err := db.w.ExecContext(ctx, "DROP TABLE IF EXISTS bellhop."+name); err != nil {
-			return fmt.Errorf("%w: the role that serves must own the tables; or let the role that owns them run "+
-				"DROP TABLE bellhop.%s", err, name)
+			return notOwner(err, name)
 		}
 		out.Partitions = append(out.Partitions, name)
 	}
 	return nil
+}
+
+// notOwner says what to do when the role that serves may not drop a partition.
+func notOwner(err error, partition string) error {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || pg.Code != "42501" {
+		return err
+	}
+	return fmt.Errorf("retention: the role that serves does not own the tables; let their owner run DROP TABLE bellhop.%s, "+
+		"or serve as their owner: %w", partition, err)
 }
 
 const (

@@ -250,6 +250,28 @@ func TestRetentionKeepsTheStepsOfAnOpenRequest(t *testing.T) {
 	}
 }
 
+// A lead without an e-mail, once somebody has seen to it, does not ask for the e-mail
+// again because its support request is old.
+func TestRetentionKeepsThatALeadWasSeenTo(t *testing.T) {
+	t.Parallel()
+	clock := &ahead{}
+	for _, kind := range storetest.Kinds() {
+		db := storetest.Open(t, kind, clock)
+		f := newFixture(t, db)
+		in := leadIntake("", "k1")
+		in.Person = bellhop.PersonHint{CustomerRef: "phone:+34600"}
+		in.Lead.Fields = bellhop.LeadFields{Name: "Ada", Phone: "+34600123456"}
+		acc := f.accept(t, in)
+		f.finish(t)
+		clock.move(100 * day)
+		prune(t, db, short())
+		reqs, err := db.RequestsByEvent(context.Background(), acc.EventID)
+		if err != nil || len(reqs) != 1 || reqs[0].Support == nil || reqs[0].Support.Status != bellhop.SupportResolved {
+			t.Errorf("%s: %+v %v", kind, reqs, err)
+		}
+	}
+}
+
 func TestZeroRetentionKeepsEverything(t *testing.T) {
 	t.Parallel()
 	clock := &ahead{}
@@ -423,6 +445,16 @@ func TestRetentionGivesSQLiteSpaceBack(t *testing.T) {
 	}
 }
 
+// fileOf returns the path of a SQLite database.
+func fileOf(t *testing.T, db *store.DB) string {
+	t.Helper()
+	var path string
+	if err := db.Writer().QueryRow("SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // A file made before space could be given back is converted once.
 func TestCompactConvertsAnOldFile(t *testing.T) {
 	t.Parallel()
@@ -432,9 +464,35 @@ func TestCompactConvertsAnOldFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	db = storetest.OpenURL(t, "sqlite:"+fileOf(t, db), nil) // opening it changes nothing
+	if out := prune(t, db, short()); !out.CannotShrink {
+		t.Errorf("it is not told that the file cannot become smaller: %+v", out)
+	}
 	for _, want := range []bool{true, false} {
 		if did, err := db.Compact(context.Background()); err != nil || did != want {
 			t.Errorf("converted %v (%v), want %v", did, err, want)
 		}
+	}
+	var mode int
+	if err := db.Writer().QueryRow("PRAGMA auto_vacuum").Scan(&mode); err != nil || mode != 2 {
+		t.Errorf("auto_vacuum is %d (%v), want incremental", mode, err)
+	}
+}
+
+// Large bodies are compressed by lz4 where the server can, also in months to come.
+func TestBodiesAreCompressed(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t, store.Postgres, nil)
+	f := newFixture(t, db)
+	in := leadIntake("ada@example.com", "k1")
+	in.Event.Body = []byte(strings.Repeat(`{"object":"event","livemode":true},`, 100))
+	f.accept(t, in)
+	var how string
+	var size int
+	if err := db.Writer().QueryRow("SELECT pg_column_compression(body), pg_column_size(body) FROM bellhop.events").Scan(&how, &size); err != nil {
+		t.Fatal(err)
+	}
+	if how != "lz4" || size > len(in.Event.Body)/2 {
+		t.Errorf("a body of %d bytes takes %d by %s", len(in.Event.Body), size, how)
 	}
 }

@@ -80,21 +80,27 @@ func (db *DB) Lock(ctx context.Context) error {
 	if db.kind != SQLite {
 		return nil
 	}
-	path := db.path + ".lock"
+	l, err := lockFile(ctx, db.path)
+	db.lock = l
+	return err
+}
+
+// lockFile takes the lock of a SQLite file; closing what it returns lets go of it.
+func lockFile(ctx context.Context, file string) (*sql.DB, error) {
+	path := file + ".lock"
 	l, err := driver.Open("file:" + (&url.URL{Path: path}).EscapedPath() + "?_txlock=exclusive&_pragma=busy_timeout(50)")
 	if err != nil {
-		return fmt.Errorf("sqlite: lock: %w", err)
+		return nil, fmt.Errorf("sqlite: lock: %w", err)
 	}
 	l.SetMaxOpenConns(1)
 	if _, err := l.ExecContext(ctx, "BEGIN EXCLUSIVE"); err != nil {
 		l.Close()
 		if errors.Is(err, sqlite3.BUSY) {
-			return fmt.Errorf("another bellhop is serving %s; stop it first, or give this one a database of its own", db.path)
+			return nil, fmt.Errorf("another bellhop is serving %s; stop it first, or give this one a database of its own", file)
 		}
-		return fmt.Errorf("sqlite: lock: %w", err)
+		return nil, fmt.Errorf("sqlite: lock: %w", err)
 	}
-	db.lock = l
-	return nil
+	return l, nil
 }
 
 // fileSize returns the size of the SQLite file in bytes, 0 elsewhere.

@@ -13,22 +13,24 @@ const pagesKept = 1000
 const incremental = 2
 
 // giveBack returns free pages of the SQLite file to the file system, in bites, and cuts
-// the write-ahead log. It returns how many. dialect: on Postgres dropped partitions have
+// the write-ahead log. dialect: on Postgres dropped partitions have
 // given their space back, and autovacuum makes what deleted rows took usable again.
-func (db *DB) giveBack(ctx context.Context) (int64, error) {
+func (db *DB) giveBack(ctx context.Context, out *Removed) error {
 	if db.kind != SQLite {
-		return 0, nil
+		return nil
 	}
 	var mode int
 	if err := db.queryRow(ctx, "PRAGMA auto_vacuum").Scan(&mode); err != nil || mode != incremental {
-		return 0, err
+		out.CannotShrink = err == nil
+		return err
 	}
 	var free int64
 	if err := db.queryRow(ctx, "PRAGMA freelist_count").Scan(&free); err != nil || free <= pagesKept {
-		return 0, err
+		return err
 	}
 	left := free - pagesKept
-	total, err := db.inBites(ctx, func(n int) (int64, error) {
+	var err error
+	out.Pages, err = db.inBites(ctx, func(n int) (int64, error) {
 		n = int(min(int64(n), left))
 		if n == 0 {
 			return 0, nil
@@ -38,9 +40,9 @@ func (db *DB) giveBack(ctx context.Context) (int64, error) {
 		return int64(n), err
 	})
 	if err != nil {
-		return total, err
+		return err
 	}
-	return total, db.cutLog(ctx)
+	return db.cutLog(ctx)
 }
 
 // cutLog moves the write-ahead log into the file and cuts it, unless a reader needs it for
