@@ -17,7 +17,8 @@ const stepColumns = `id, person_id, connection, kind, key, input, state, event_i
 // DueStep is a step as the engine takes it: with what its call needs.
 type DueStep struct {
 	bellhop.Step
-	LeaseUntil time.Time
+	LeaseUntil time.Time // by the time that processes share
+	TakenAt    time.Time // when it was read or marked, by this process's clock
 	Refs       map[string]string
 }
 
@@ -58,11 +59,18 @@ func (db *DB) LaneHeads(ctx context.Context, connection string, persons []string
 	if err != nil {
 		return nil, err
 	}
+	lease := time.Time{} // read only where it matters: most heads are not running
 	var due []DueStep
 	for _, s := range sorted(heads) {
+		if s.State == bellhop.StepRunning && lease.IsZero() {
+			if lease, err = db.shared(ctx, db); err != nil {
+				return nil, err
+			}
+		}
+		s.TakenAt = now
 		switch {
 		case s.State == bellhop.StepParked,
-			s.State == bellhop.StepRunning && s.LeaseUntil.After(now),
+			s.State == bellhop.StepRunning && s.LeaseUntil.After(lease),
 			(s.State == bellhop.StepRetrying || s.State == bellhop.StepUnknown) && s.DueAt.After(now):
 			continue
 		}
@@ -132,11 +140,15 @@ func (m *Marker) commit(ctx context.Context, steps []DueStep) ([]DueStep, error)
 	out := make([]DueStep, len(steps))
 	err := m.db.tx(ctx, func(t *Tx) error {
 		clear(out)
+		lease, err := m.db.shared(ctx, t)
+		if err != nil {
+			return err
+		}
 		for i, s := range steps {
 			n, err := t.exec(ctx, `UPDATE bellhop.steps SET state = 'running', node = $3, lease_until = $4,
 				first_attempt_at = coalesce(first_attempt_at, $5), version = version + 1, updated_at = $5
 				WHERE id = $1 AND version = $2 AND state IN ('ready', 'retrying', 'unknown', 'running')`,
-				s.ID, s.Version, m.node, t.now.Add(Lease), t.now)
+				s.ID, s.Version, m.node, lease.Add(Lease), t.now)
 			if err != nil {
 				return err
 			}
@@ -144,12 +156,18 @@ func (m *Marker) commit(ctx context.Context, steps []DueStep) ([]DueStep, error)
 				continue
 			}
 			s.Version++
-			s.LeaseUntil = t.now.Add(Lease)
+			s.LeaseUntil, s.TakenAt = lease.Add(Lease), t.now
 			out[i] = s
 		}
 		return nil
 	})
 	return out, err
+}
+
+// Unchanged reports whether a step is still as it was taken: nobody has taken it over,
+// settled it or let it go in between.
+func (db *DB) Unchanged(ctx context.Context, s DueStep) (bool, error) {
+	return exists(ctx, db, "SELECT 1 FROM bellhop.steps WHERE id = $1 AND version = $2", s.ID, s.Version)
 }
 
 // Step returns one step. ErrNotFound when there is none.
@@ -286,6 +304,7 @@ func promote(ctx context.Context, t *Tx, lanes []laneKey) ([]DueStep, error) {
 		if err != nil {
 			return nil, err
 		}
+		s.TakenAt = t.now
 		due = append(due, s)
 	}
 	return due, nil
