@@ -126,7 +126,7 @@ func (s *site) insist(ctx context.Context, a ask, path, key string, body any, he
 			s.errf("%s of %s was refused: %d %v", path, a.name, code, out)
 			return nil
 		}
-		pause(15 * time.Millisecond)
+		pause(time.Duration(25+min(5*try, 50)) * time.Millisecond)
 	}
 	return nil
 }

@@ -4,8 +4,11 @@ package chaos
 
 import (
 	"context"
+	"slices"
 	"syscall"
 	"time"
+
+	"bellhop"
 )
 
 // longSilence is what a silent process's rows are aged by, so that it is taken for dead.
@@ -151,12 +154,8 @@ func (s *site) lift() {
 	}
 }
 
-// bounce restarts every server, as somebody does when all is over: what waits for a
-// circuit's next look is looked at at once. A patient plan leaves it out.
+// bounce restarts every server, in order or not.
 func (s *site) bounce() {
-	if s.p.patient {
-		return
-	}
 	how := "kill"
 	if s.p.gentle {
 		how = "term"
@@ -166,13 +165,19 @@ func (s *site) bounce() {
 	}
 }
 
-// press does what operators do, by position in the list of steps.
+// press does what operators do, by position in the list of the steps that are not
+// finished, or of all when they are.
 func (s *site) press(p press) {
 	code, out, err := s.call(p.node, "GET", "/v1/ops/steps?limit=40", operatorKey, nil, nil)
 	if err != nil || code != 200 {
 		return
 	}
 	list, _ := out["steps"].([]any)
+	if open := slices.DeleteFunc(slices.Clone(list), func(x any) bool {
+		return bellhop.StepState(x.(map[string]any)["state"].(string)).Final()
+	}); len(open) > 0 {
+		list = open
+	}
 	if len(list) == 0 {
 		return
 	}

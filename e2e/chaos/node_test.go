@@ -84,7 +84,7 @@ func (n *node) startLocked() error {
 // ready looks until the server answers, its process ends or the time is up.
 func (n *node) ready(ended <-chan struct{}) bool {
 	c := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); pause(5 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); pause(10 * time.Millisecond) {
 		select {
 		case <-ended:
 			return false

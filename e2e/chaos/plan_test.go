@@ -124,7 +124,7 @@ func (p *plan) breakage(r *rand.Rand) breakage {
 	v := vendors[r.IntN(len(vendors))]
 	switch b.what {
 	case "vendor":
-		modes := sandbox.FaultModes()
+		modes := append(sandbox.FaultModes(), sandbox.FaultServerErrorBefore, sandbox.FaultServerErrorBefore)
 		b.vendor, b.fault = v, sandbox.Fault{Mode: modes[r.IntN(len(modes))], Delay: between(r, 50, 300),
 			Probability: 0.3 + 0.7*r.Float64()}
 		if r.IntN(3) == 0 {
@@ -134,7 +134,7 @@ func (p *plan) breakage(r *rand.Rand) breakage {
 			b.fault.Mode = sandbox.FaultDown // to a webhook any 2xx says that it was taken
 		}
 		if b.fault.Mode == sandbox.FaultServerErrorBefore {
-			b.fault.Status = []int{500, 502, 400, 422}[r.IntN(4)] // the last two are for good
+			b.fault.Status = []int{500, 400, 422}[r.IntN(3)] // the last two are for good
 		}
 		if b.fault.Mode == sandbox.FaultRateLimited || b.fault.Mode == sandbox.FaultDown {
 			b.fault.RetryAfter = []string{"", "1", "httpdate:1s"}[r.IntN(3)]

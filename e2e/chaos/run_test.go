@@ -63,23 +63,42 @@ func (s *site) storm() {
 	breaks.Wait()
 	s.lift()
 	asks.Wait()
-	s.bounce()
 }
 
-// settle waits until nothing is on its way any more.
+const (
+	soon     = 2500 * time.Millisecond
+	bounced  = 40 * time.Second
+	patience = 4 * time.Minute // an open circuit is looked at again within one
+)
+
+// settle waits until nothing is on its way any more. What is not over soon waits for a
+// circuit's next look, a lease or the sweep; a restart makes that short, as it does for
+// somebody who restarts when all is over. A patient plan waits for it.
 func (s *site) settle() bool {
-	limit := 40 * time.Second
+	limit := bounced
 	if s.p.patient {
-		limit = 4 * time.Minute
+		limit = patience
+	} else if s.calm(soon) {
+		s.tally.count("settled without a restart")
+		return true
+	} else {
+		s.bounce()
 	}
-	var open map[string]int
-	for deadline := time.Now().Add(limit); time.Now().Before(deadline); pause(20 * time.Millisecond) {
-		if open = s.open(); len(open) == 0 {
+	if s.calm(limit) {
+		return true
+	}
+	s.errf("after %s there is still something on its way: %v", limit, s.open())
+	s.explain()
+	return false
+}
+
+// calm waits until nothing is on its way, or the time is up.
+func (s *site) calm(limit time.Duration) bool {
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); pause(50 * time.Millisecond) {
+		if len(s.open()) == 0 {
 			return true
 		}
 	}
-	s.errf("after %s there is still something on its way: %v", limit, open)
-	s.explain()
 	return false
 }
 
