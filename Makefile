@@ -5,6 +5,8 @@ PKG      ?= ./...
 TESTFLAGS ?=
 FUZZTIME ?= 30s
 KILLS    ?= 100
+SEEDS    ?= 1000
+SEED     ?= 1
 BENCH    ?= .
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Two packages at a time: several of them start a database server of their own.
@@ -55,6 +57,11 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 crash: ## kill the real process KILLS (100) times under load, on each store
 	@scripts/install-test-deps.sh postgres
 	BELLHOP_CRASH_KILLS=$(KILLS) $(GO) test -count=1 -timeout 2h -v -run Crash ./e2e/...
+
+.PHONY: chaos
+chaos: ## break everything at once, SEEDS (1000) times over from seed SEED (1)
+	@scripts/install-test-deps.sh postgres
+	BELLHOP_CHAOS_SEEDS=$(SEEDS) BELLHOP_CHAOS_SEED=$(SEED) $(GO) test -count=1 -timeout 6h -v -run Chaos ./e2e/chaos
 
 .PHONY: bench
 bench: ## benchmarks; BENCH=regexp picks

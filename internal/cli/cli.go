@@ -27,9 +27,10 @@ const (
 	exitUsage    = 2
 )
 
-// Build says which program this is.
+// Build says which program this is and by which clock it goes.
 type Build struct {
 	Version string
+	Clock   bellhop.Clock // nil means the machine's
 }
 
 // commands is the grammar. The fields' order is the order of the help.
@@ -90,8 +91,10 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			code = int(e)
 		}
 	}()
-	s := &session{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, build: b, env: os.LookupEnv,
-		clock: bellhop.SystemClock{}}
+	s := &session{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, build: b, env: os.LookupEnv, clock: b.Clock}
+	if s.clock == nil {
+		s.clock = bellhop.SystemClock{}
+	}
 	var cmds commands
 	parser, err := kong.New(&cmds, kong.Name("bellhop"), kong.Description(
 		"Carries what customers say or pay to your chatbot to the CRM, the helpdesk and you: exactly once, or to a person."),

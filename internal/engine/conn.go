@@ -28,6 +28,7 @@ type conn struct {
 
 	mu          sync.Mutex
 	lastSuccess time.Time
+	pausedAt    time.Time // when pausedUntil was set
 	pausedUntil time.Time // a vendor's Retry-After holds for the whole connection
 	limited     time.Time // since when it has answered nothing but "too many requests"
 	circuit     store.Circuit
@@ -93,17 +94,22 @@ func (c *conn) successSince(t time.Time) bool {
 	return c.lastSuccess.After(t)
 }
 
-func (c *conn) pause(until time.Time) {
+func (c *conn) pause(now, until time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if until.After(c.pausedUntil) {
-		c.pausedUntil = until
+	if until.After(c.pausedUntil) || now.Before(c.pausedAt) {
+		c.pausedAt, c.pausedUntil = now, until
 	}
 }
 
-func (c *conn) pauseEnd() time.Time {
+// pauseEnd returns until when the connection is paused, zero when it is not. A pause
+// that began in the future was set by a clock that has been put back since: it is over.
+func (c *conn) pauseEnd(now time.Time) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if now.Before(c.pausedAt) || !c.pausedUntil.After(now) {
+		return time.Time{}
+	}
 	return c.pausedUntil
 }
 

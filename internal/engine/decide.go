@@ -89,7 +89,7 @@ func (e *Engine) rateLimited(c *conn, out store.Outcome, ce *connector.Error, un
 	if ce.Quota || now.Sub(c.limitedSince(now)) > rateLimitPatience {
 		return e.parkFailed(c, out, bellhop.ClassRateLimited, uncertain, max(wait, time.Minute))
 	}
-	c.pause(now.Add(wait))
+	c.pause(now, now.Add(wait))
 	out.State, out.DueAt = bellhop.StepRetrying, now.Add(wait)
 	if uncertain {
 		out.State = bellhop.StepUnknown

@@ -74,7 +74,8 @@ type Engine struct {
 	timers   timers
 	early    context.Context // of what runs from memory; ended by endEarly
 	endEarly context.CancelFunc
-	hourlyAt time.Time // when the hourly maintenance was done last
+	rounds   sync.Mutex
+	hourlyAt time.Time // when the hourly maintenance was done last, under rounds
 	retainAt time.Time // when retention was done last
 	stop     context.CancelFunc
 	wg       sync.WaitGroup
@@ -132,6 +133,9 @@ func (e *Engine) Start(ctx context.Context) error {
 		return fmt.Errorf("engine: %w", err)
 	}
 	if err := e.db.ProbeNow(ctx); err != nil {
+		return fmt.Errorf("engine: %w", err)
+	}
+	if _, err := e.db.Realign(ctx, e.names()); err != nil {
 		return fmt.Errorf("engine: %w", err)
 	}
 	if err := e.handOverOrphans(ctx); err != nil {

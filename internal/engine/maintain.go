@@ -30,7 +30,9 @@ const (
 // maintain looks for what fell through: dead nodes, lost jobs, circuits nobody looks after, payments that name nobody.
 func (e *Engine) maintain(ctx context.Context) {
 	defer e.wg.Done()
-	e.every(ctx, heartbeatEvery, func() { e.logError(ctx, "maintenance failed", e.Maintain(ctx)) })
+	round := func() { e.logError(ctx, "maintenance failed", e.Maintain(ctx)) }
+	round() // what fell through while no process ran is not made to wait longer
+	e.every(ctx, heartbeatEvery, round)
 }
 
 // live says that this node lives. It has a goroutine of its own, so that slow maintenance
@@ -56,8 +58,15 @@ func (e *Engine) every(ctx context.Context, d time.Duration, fn func()) {
 // Maintain does one round of maintenance. It is safe to run on every node; one round at
 // a time in each process.
 func (e *Engine) Maintain(ctx context.Context) error {
+	e.rounds.Lock()
+	defer e.rounds.Unlock()
 	if _, err := e.db.TakeOver(ctx, e.o.Node, deadAfter, false); err != nil {
 		return err
+	}
+	if n, err := e.db.Realign(ctx, e.names()); err != nil {
+		return err
+	} else if n > 0 {
+		e.log.WarnContext(ctx, "the clock was put back: what waited for the old time is due by the new one", "steps", n)
 	}
 	if err := e.db.WatchParked(ctx, e.names()); err != nil {
 		return err

@@ -82,6 +82,9 @@ func (e *Engine) runLane(ctx context.Context, c *conn, s store.DueStep, started 
 		rec, err := e.runStep(ctx, c, s, follows)
 		e.inflight.Delete(s.ID)
 		close(mine)
+		if errors.Is(err, errTaken) {
+			return false, nil // who took it goes on with the lane
+		}
 		if err != nil || rec.Next == nil {
 			return false, err
 		}
@@ -114,7 +117,7 @@ func (e *Engine) runStep(ctx context.Context, c *conn, s store.DueStep, follows 
 	if circuit.State != store.CircuitClosed && !passes {
 		return e.record(ctx, c, e.park(c, s, circuit))
 	}
-	if until := c.pauseEnd(); until.After(now) {
+	if until := c.pauseEnd(now); !until.IsZero() {
 		return e.record(ctx, c, store.Outcome{Step: s.Step, State: waitState(s), DueAt: until, Class: s.ErrorClass,
 			Error: s.Error})
 	}
@@ -134,7 +137,32 @@ func (e *Engine) runStep(ctx context.Context, c *conn, s store.DueStep, follows 
 			return store.Recorded{}, e.giveBack(c, s, ctx.Err())
 		}
 	}
-	return e.record(ctx, c, e.try(ctx, c, am, s, tried))
+	o, err := e.try(ctx, c, am, s, tried)
+	if err != nil {
+		return store.Recorded{}, err
+	}
+	return e.record(ctx, c, o)
+}
+
+// freshFor is how long what was read of a step is good enough to send a call by.
+const freshFor = 250 * time.Millisecond
+
+// errTaken ends a run whose step somebody else has changed: taken over while this
+// process stood still, or settled by a person while the call waited for its turn.
+var errTaken = errors.New("the step has been changed by somebody else")
+
+// stillOurs returns errTaken when the step has changed since it was taken. It looks only
+// when that was not just now: between taking a step and its call lies the wait for the
+// connection's turn, and a process can be stopped anywhere for any time.
+func (e *Engine) stillOurs(ctx context.Context, s store.DueStep) error {
+	if e.clock.Now().Sub(s.TakenAt).Abs() <= freshFor {
+		return nil
+	}
+	ours, err := e.db.Unchanged(ctx, s)
+	if err == nil && !ours {
+		err = errTaken
+	}
+	return err
 }
 
 // waitState is the state in which a step waits without having been tried.
@@ -175,8 +203,9 @@ func (e *Engine) record(ctx context.Context, c *conn, o store.Outcome) (store.Re
 	return rec, err
 }
 
-// try makes the call, looking first when an earlier one may have taken effect.
-func (e *Engine) try(ctx context.Context, c *conn, am connector.ActionManifest, s store.DueStep, tried bool) store.Outcome {
+// try makes the call, looking first when an earlier one may have taken effect. The error
+// says that no call was made.
+func (e *Engine) try(ctx context.Context, c *conn, am connector.ActionManifest, s store.DueStep, tried bool) (store.Outcome, error) {
 	call := connector.Call{Action: bellhop.Action(s.Kind), Key: CallKey(s.Key), Marker: CallMarker(s.Key), Input: s.Input,
 		Refs: s.Refs, CorrelationID: s.CorrelationID}
 	if tried {
@@ -186,16 +215,26 @@ func (e *Engine) try(ctx context.Context, c *conn, am connector.ActionManifest, 
 	defer cancel()
 	started := e.clock.Now()
 	res, err := e.call(box, c, am, s, call)
+	var kept *notCalled
+	if errors.As(err, &kept) {
+		return store.Outcome{}, kept.err
+	}
 	att := &bellhop.Attempt{StepID: s.ID, Number: s.Attempts + 1, Node: e.o.Node, StartedAt: started,
 		Duration: e.clock.Now().Sub(started), VendorRequestID: res.VendorRequestID}
 	if err == nil {
 		c.succeeded(e.clock.Now())
-		return done(s, att, res)
+		return done(s, att, res), nil
 	}
 	ce := asError(err)
 	att.Class, att.Status, att.VendorRequestID, att.Error = ce.Class, ce.Status, ce.VendorRequestID, ce.Message
-	return e.decide(c, am, s, att, ce)
+	return e.decide(c, am, s, att, ce), nil
 }
+
+// notCalled is why a call was not made.
+type notCalled struct{ err error }
+
+// Error returns the cause.
+func (n *notCalled) Error() string { return n.err.Error() }
 
 // call does the action or, for an action without a key of its own whose outcome is
 // unknown, looks it up and does it only when it certainly did not happen.
@@ -219,6 +258,9 @@ func (e *Engine) call(ctx context.Context, c *conn, am connector.ActionManifest,
 			res.Existing = true
 			return res, nil
 		}
+	}
+	if err := e.stillOurs(ctx, s); err != nil {
+		return res, &notCalled{err}
 	}
 	return c.connector.Do(ctx, call)
 }

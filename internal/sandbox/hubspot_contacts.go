@@ -45,12 +45,23 @@ func (b *hubspotBackend) checkContact(props hsProps) *hsError {
 	return nil
 }
 
-func lifecycleStage(v string) bool {
-	switch v {
-	case "subscriber", "lead", "marketingqualifiedlead", "salesqualifiedlead", "opportunity", "customer", "evangelist", "other":
-		return true
-	default:
-		return false
+// lifecycleStages are the stages in their order; "other" stands outside of it.
+func lifecycleStages() []string {
+	return []string{"subscriber", "lead", "marketingqualifiedlead", "salesqualifiedlead", "opportunity", "customer",
+		"evangelist", "other"}
+}
+
+func lifecycleStage(v string) bool { return slices.Contains(lifecycleStages(), v) }
+
+// keepStage takes a stage that lies before the contact's own out of a change: HubSpot
+// moves a stage forward only, and ignores the other direction without a word. Emptying
+// it first is how it is moved back.
+// Source: https://developers.hubspot.com/docs/api-reference/legacy/crm/objects/contacts/v1/post-contacts-v1-contact-email-email-profile
+// ("The Lifecycle stage is not designed to move backwards").
+func keepStage(props, set hsProps) {
+	has, wants := slices.Index(lifecycleStages(), props["lifecyclestage"]), slices.Index(lifecycleStages(), set["lifecyclestage"])
+	if has > wants && wants >= 0 {
+		delete(set, "lifecyclestage")
 	}
 }
 
@@ -108,6 +119,7 @@ func (b *hubspotBackend) addContact(email string, props hsProps) *hsObject {
 // updateContact lays properties over a contact; a new e-mail must be free.
 func (b *hubspotBackend) updateContact(o *hsObject, props hsProps) *hsError {
 	set := cloneMap(props)
+	keepStage(o.props(), set)
 	if email, ok := props["email"]; ok {
 		email = strings.ToLower(strings.TrimSpace(email))
 		if id, taken := b.byEmail[email]; taken && id != o.id && email != "" {

@@ -87,6 +87,20 @@ func TestHubSpotUpsertRefusals(t *testing.T) {
 	}
 }
 
+// The real HubSpot ignores a stage that lies before the contact's own, without a word.
+func TestHubSpotStageMovesForwardOnly(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, Options{})
+	for _, c := range []struct{ sent, want string }{{"lead", "lead"}, {"customer", "customer"}, {"lead", "customer"}, {"", ""},
+		{"lead", "lead"}} {
+		f.want(f.vendor(HubSpot, "POST", upsertPath, `{"inputs":[{"id":"ada@example.com","idProperty":"email",`+
+			`"properties":{"phone":"1","lifecyclestage":"`+c.sent+`"}}]}`), 200)
+		if got := f.s.Snapshot().Contacts[0].Properties["lifecyclestage"]; got != c.want {
+			t.Errorf("sent %q: it is %q, want %q", c.sent, got, c.want)
+		}
+	}
+}
+
 func TestHubSpotCreateConflict(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, Options{})

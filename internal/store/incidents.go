@@ -64,7 +64,8 @@ func openCircuit(ctx context.Context, t *Tx, connection, incident string, probeA
 		VALUES ($1, 'open', $2, 0, 1, $3, $4) ON CONFLICT (connection) DO UPDATE SET
 		probes = CASE bellhop.circuits.state WHEN 'draining' THEN bellhop.circuits.probes + 1
 			WHEN 'open' THEN bellhop.circuits.probes ELSE 0 END,
-		probe_at = CASE bellhop.circuits.state WHEN 'open' THEN bellhop.circuits.probe_at ELSE excluded.probe_at END,
+		probe_at = CASE WHEN bellhop.circuits.state = 'open' AND bellhop.circuits.updated_at <= excluded.updated_at
+			THEN bellhop.circuits.probe_at ELSE excluded.probe_at END,
 		incident_id = CASE bellhop.circuits.state WHEN 'closed' THEN excluded.incident_id
 			ELSE bellhop.circuits.incident_id END,
 		state = 'open', batch = 1, updated_at = excluded.updated_at`, connection, incident, probeAt, t.now)

@@ -34,8 +34,12 @@ func (db *DB) SigningSecret(ctx context.Context) ([]byte, error) {
 // Heartbeat says that a node lives.
 func (db *DB) Heartbeat(ctx context.Context, node string) error {
 	return db.tx(ctx, func(t *Tx) error {
-		_, err := t.exec(ctx, `INSERT INTO bellhop.nodes (id, started_at, heartbeat_at) VALUES ($1, $2, $2)
-			ON CONFLICT (id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at`, node, t.now)
+		now, err := db.shared(ctx, t)
+		if err != nil {
+			return err
+		}
+		_, err = t.exec(ctx, `INSERT INTO bellhop.nodes (id, started_at, heartbeat_at) VALUES ($1, $2, $2)
+			ON CONFLICT (id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at`, node, now)
 		return err
 	})
 }
@@ -57,11 +61,12 @@ func (db *DB) TakeOver(ctx context.Context, self string, silence time.Duration, 
 	taken := 0
 	err := db.changeSteps(ctx, func(t *Tx, ch *changed) error {
 		taken = 0
-		before := t.now.Add(-silence)
-		if all {
-			before = t.now.Add(time.Hour)
+		now, err := db.shared(ctx, t)
+		if err != nil {
+			return err
 		}
-		rows, err := t.query(ctx, "DELETE FROM bellhop.nodes WHERE id <> $1 AND heartbeat_at < $2 RETURNING id", self, before)
+		rows, err := t.query(ctx, "DELETE FROM bellhop.nodes WHERE id <> $1 AND ($3 OR heartbeat_at < $2) RETURNING id", self,
+			now.Add(-silence), all)
 		if err != nil {
 			return err
 		}
@@ -76,11 +81,9 @@ func (db *DB) TakeOver(ctx context.Context, self string, silence time.Duration, 
 		}
 		taken = len(dead)
 		for _, node := range dead {
-			due, err := orphanSteps(ctx, t, node, all)
-			if err != nil {
+			if err := orphanSteps(ctx, t, ch, node, now, all); err != nil {
 				return err
 			}
-			ch.due = append(ch.due, due...)
 			if err := t.orphanJobs(ctx, node); err != nil {
 				return err
 			}
@@ -91,48 +94,49 @@ func (db *DB) TakeOver(ctx context.Context, self string, silence time.Duration, 
 }
 
 // orphanSteps turns the running steps of a dead node into unknown ones: their calls may
-// have happened.
-func orphanSteps(ctx context.Context, t *Tx, node string, alone bool) ([]dueLane, error) {
-	now := "$2"
-	if !alone {
-		// The node may be slow, not dead: its calls are over when their leases are.
-		now = "CASE WHEN lease_until > $2 THEN lease_until ELSE $2 END"
-	}
-	rows, err := t.query(ctx, `UPDATE bellhop.steps SET state = 'unknown', error_class = 'unknown_outcome',
-		error = 'the process that made the call died before it knew the outcome', lease_until = NULL,
-		due_at = `+now+`, updated_at = $2, version = version + 1 WHERE state = 'running' AND
-		state NOT IN ('done', 'dropped', 'waiting') AND node = $1 RETURNING connection, person_id`,
-		node, t.now)
+// have happened. A node that may be slow and not dead has until the lease is over: its
+// calls have ended by then.
+func orphanSteps(ctx context.Context, t *Tx, ch *changed, node string, now time.Time, alone bool) error {
+	rows, err := t.query(ctx, "SELECT "+stepColumns+` FROM bellhop.steps WHERE state = 'running' AND
+		state NOT IN ('done', 'dropped', 'waiting') AND node = $1 ORDER BY id`+t.forUpdate(), node)
 	if err != nil {
-		return nil, err
-	}
-	var due []dueLane
-	err = each(rows, func(r *sql.Rows) error {
-		var d dueLane
-		err := r.Scan(&d.connection, &d.person)
-		due = append(due, d)
 		return err
-	})
-	return due, err
+	}
+	var steps []DueStep
+	if err := each(rows, func(r *sql.Rows) error {
+		s, err := scanStep(r)
+		steps = append(steps, s)
+		return err
+	}); err != nil {
+		return err
+	}
+	for _, s := range steps {
+		due := t.now
+		if left := s.LeaseUntil.Sub(now); left > 0 && !alone {
+			due = due.Add(left)
+		}
+		if _, err := t.exec(ctx, `UPDATE bellhop.steps SET state = 'unknown', error_class = 'unknown_outcome',
+			error = 'the process that made the call died before it knew the outcome', lease_until = NULL,
+			due_at = $2, updated_at = $3, version = version + 1 WHERE id = $1`, s.ID, due, t.now); err != nil {
+			return err
+		}
+		ch.later = append(ch.later, Job{Connection: s.Connection, Persons: []string{s.PersonID}, At: due})
+	}
+	return nil
 }
 
 // orphanJobs makes the running jobs of a dead node available again, sooner than River's
-// own rescue would. dialect: attempted_by is an array on Postgres and JSON on SQLite.
+// own rescue would. They stay due since when they were: River goes by its own clock.
+// dialect: attempted_by is an array on Postgres and JSON on SQLite.
 func (t *Tx) orphanJobs(ctx context.Context, node string) error {
-	last := "attempted_by[array_upper(attempted_by, 1)]"
 	if t.db.kind == SQLite {
-		last = "json_extract(attempted_by, '$[#-1]')"
-	}
-	text := "UPDATE bellhop.river_job SET state = 'available', scheduled_at = $2 WHERE state = 'running' AND " + last + " = $1"
-	var at any = t.now
-	if t.db.kind == SQLite {
-		// River's own form of a time; the JSON path's $ must not be taken for a placeholder.
-		at = t.now.Format("2006-01-02 15:04:05.000")
-		text = "UPDATE river_job SET state = 'available', scheduled_at = ?2 WHERE state = 'running' AND " + last + " = ?1"
-		_, err := t.tx.ExecContext(ctx, text, node, at)
+		// The JSON path's $ must not be taken for a placeholder.
+		_, err := t.tx.ExecContext(ctx, "UPDATE river_job SET state = 'available' WHERE state = 'running' AND "+
+			"json_extract(attempted_by, '$[#-1]') = ?1", node)
 		return err
 	}
-	_, err := t.exec(ctx, text, node, at)
+	_, err := t.exec(ctx, "UPDATE bellhop.river_job SET state = 'available' WHERE state = 'running' AND "+
+		"attempted_by[array_upper(attempted_by, 1)] = $1", node)
 	return err
 }
 
@@ -146,9 +150,13 @@ func (db *DB) RequeueDue(ctx context.Context, connection string, overdue time.Du
 		overdue = 100 * 365 * 24 * time.Hour
 	}
 	err := db.changeSteps(ctx, func(t *Tx, ch *changed) error {
+		now, err := db.shared(ctx, t)
+		if err != nil {
+			return err
+		}
 		rows, err := t.query(ctx, `SELECT connection, person_id FROM bellhop.steps WHERE connection = $1 AND
 			state NOT IN ('done', 'dropped', 'waiting') AND ((state IN ('ready', 'retrying', 'unknown') AND due_at < $2)
-			OR (state = 'running' AND lease_until < $3)) ORDER BY id LIMIT $4`, connection, t.now.Add(-overdue), t.now, limit)
+			OR (state = 'running' AND lease_until < $3)) ORDER BY id LIMIT $4`, connection, t.now.Add(-overdue), now, limit)
 		if err != nil {
 			return err
 		}

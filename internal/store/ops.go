@@ -55,9 +55,14 @@ func (db *DB) FinishStep(ctx context.Context, id string, to bellhop.StepState, b
 		if s.State.Final() {
 			return conflict(s.State, "finished")
 		}
-		if s.State == bellhop.StepRunning && s.LeaseUntil.After(t.now) {
-			return bellhop.Errorf(bellhop.CodeStateConflict, "Wait a few seconds and look again.",
-				"The step is being carried out at this moment.")
+		if s.State == bellhop.StepRunning {
+			now, err := db.shared(ctx, t)
+			if err != nil {
+				return err
+			}
+			if s.LeaseUntil.After(now) {
+				return errInFlight()
+			}
 		}
 		if _, err := t.exec(ctx, `UPDATE bellhop.steps SET state = $2, done_by = $3, updated_at = $4,
 			version = version + 1 WHERE id = $1`, id, string(to), by, t.now); err != nil {
@@ -83,6 +88,12 @@ func (db *DB) FinishStep(ctx context.Context, id string, to bellhop.StepState, b
 		ch.jobs = append(ch.jobs, jobs...)
 		return err
 	})
+}
+
+// errInFlight refuses to settle a step while its call is being made.
+func errInFlight() error {
+	return bellhop.Errorf(bellhop.CodeStateConflict, "Wait a few seconds and look again.",
+		"The step is being carried out at this moment.")
 }
 
 func conflict(s bellhop.StepState, verb string) error {

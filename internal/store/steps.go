@@ -17,7 +17,8 @@ const stepColumns = `id, person_id, connection, kind, key, input, state, event_i
 // DueStep is a step as the engine takes it: with what its call needs.
 type DueStep struct {
 	bellhop.Step
-	LeaseUntil time.Time
+	LeaseUntil time.Time // by the time that processes share
+	TakenAt    time.Time // when it was read or marked, by this process's clock
 	Refs       map[string]string
 }
 
@@ -58,11 +59,18 @@ func (db *DB) LaneHeads(ctx context.Context, connection string, persons []string
 	if err != nil {
 		return nil, err
 	}
+	lease := time.Time{} // read only where it matters: most heads are not running
 	var due []DueStep
 	for _, s := range sorted(heads) {
+		if s.State == bellhop.StepRunning && lease.IsZero() {
+			if lease, err = db.shared(ctx, db); err != nil {
+				return nil, err
+			}
+		}
+		s.TakenAt = now
 		switch {
 		case s.State == bellhop.StepParked,
-			s.State == bellhop.StepRunning && s.LeaseUntil.After(now),
+			s.State == bellhop.StepRunning && s.LeaseUntil.After(lease),
 			(s.State == bellhop.StepRetrying || s.State == bellhop.StepUnknown) && s.DueAt.After(now):
 			continue
 		}
@@ -132,6 +140,10 @@ func (m *Marker) commit(ctx context.Context, steps []DueStep) ([]DueStep, error)
 	out := make([]DueStep, len(steps))
 	err := m.db.tx(ctx, func(t *Tx) error {
 		clear(out)
+		lease, err := m.db.shared(ctx, t)
+		if err != nil {
+			return err
+		}
 		rows := make([][]any, len(steps))
 		byID := make(map[string]int, len(steps))
 		for i, s := range steps {
@@ -144,7 +156,7 @@ func (m *Marker) commit(ctx context.Context, steps []DueStep) ([]DueStep, error)
 			first_attempt_at = coalesce(first_attempt_at, $3), version = version + 1, updated_at = $3`,
 			`WHERE steps.id = v.column1 AND steps.person_id = v.column2 AND version = v.column3 AND
 			state IN ('ready', 'retrying', 'unknown', 'running') RETURNING id`,
-			[]any{m.node, t.now.Add(Lease), t.now}, []string{"uuid", "uuid", "bigint"}, rows, func(r *sql.Rows) error {
+			[]any{m.node, lease.Add(Lease), t.now}, []string{"uuid", "uuid", "bigint"}, rows, func(r *sql.Rows) error {
 				var id string
 				if err := r.Scan(&id); err != nil {
 					return err
@@ -152,11 +164,17 @@ func (m *Marker) commit(ctx context.Context, steps []DueStep) ([]DueStep, error)
 				i := byID[id]
 				out[i] = steps[i]
 				out[i].Version++
-				out[i].LeaseUntil = t.now.Add(Lease)
+				out[i].LeaseUntil, out[i].TakenAt = lease.Add(Lease), t.now
 				return nil
 			})
 	})
 	return out, err
+}
+
+// Unchanged reports whether a step is still as it was taken: nobody has taken it over,
+// settled it or let it go in between.
+func (db *DB) Unchanged(ctx context.Context, s DueStep) (bool, error) {
+	return exists(ctx, db, "SELECT 1 FROM bellhop.steps WHERE id = $1 AND version = $2", s.ID, s.Version)
 }
 
 // Step returns one step. ErrNotFound when there is none.
@@ -293,6 +311,7 @@ func promote(ctx context.Context, t *Tx, lanes []laneKey) ([]DueStep, error) {
 		if err != nil {
 			return nil, err
 		}
+		s.TakenAt = t.now
 		due = append(due, s)
 	}
 	return due, nil

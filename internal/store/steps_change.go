@@ -21,7 +21,8 @@ func (db *DB) EnqueueLanes(ctx context.Context, connection string, persons []str
 type changed struct {
 	due     []dueLane
 	touched []bellhop.Step
-	jobs    []Job
+	jobs    []Job // inserted already
+	later   []Job // for lanes that are due later
 }
 
 // changeSteps runs a transaction that changes steps outside the recorder: it enqueues
@@ -35,7 +36,11 @@ func (db *DB) changeSteps(ctx context.Context, fn func(*Tx, *changed) error) err
 		}
 		jobs, err := enqueue(ctx, t, c.due)
 		c.jobs = append(c.jobs, jobs...)
-		return err
+		if err != nil || len(c.later) == 0 || db.queue == nil {
+			return err
+		}
+		c.jobs = append(c.jobs, c.later...)
+		return db.queue.Enqueue(ctx, t.tx, c.later)
 	})
 	if err != nil {
 		return err

@@ -172,7 +172,8 @@ func (c *Connector) properties(in bellhop.ContactInput) map[string]string {
 	set("last_name", "lastname", in.LastName)
 	set("phone", "phone", in.Phone)
 	set("company", "company", in.Company)
-	// HubSpot moves a stage only forward; a lower one is ignored (unconfirmed).
+	// HubSpot moves a stage only forward: a customer who asks again stays a customer.
+	// Source: https://developers.hubspot.com/docs/api-reference/legacy/crm/objects/contacts/v1/post-contacts-v1-contact-email-email-profile
 	set("lifecycle_stage", "lifecyclestage", strings.ToLower(in.LifecycleStage))
 	props["email"] = in.Email
 	return props
