@@ -181,6 +181,9 @@ func insertSteps(ctx context.Context, t *Tx, steps []*stepRow) ([]Job, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := orderLanes(ctx, t, steps, open, delta); err != nil {
+		return nil, err
+	}
 	rows := make([][]any, len(steps))
 	for n, s := range steps {
 		k := laneKey{s.person, s.connection}

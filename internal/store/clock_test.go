@@ -158,3 +158,50 @@ func TestTheJobOfATakenOverStepComesWhenItsLeaseIsOver(t *testing.T) {
 		}
 	})
 }
+
+// What waits in a lane goes in the order of the commits, also when an earlier step was
+// stored by a machine whose clock was ahead.
+func TestALaneKeepsItsOrderWhenAClockIsPutBack(t *testing.T) {
+	t.Parallel()
+	storetest.ForEach(t, nil, func(t *testing.T, db *store.DB) {
+		ctx := context.Background()
+		f := newFixture(t, db)
+		ask := func(key, wants string) {
+			in := leadIntake("ada@example.com", key)
+			in.Lead.Fields.Wants = wants
+			f.accept(t, in)
+		}
+		ask("k1", "a demo")
+		note := steps(t, db, store.StepFilter{Kind: string(bellhop.ActionAddNote)})[0]
+		const ahead = "0f000000-0000-7000-8000-ffffffffffff" // an id of another century
+		table := "steps"
+		if db.Kind() == store.Postgres {
+			table = "bellhop.steps"
+		}
+		if _, err := db.Writer().ExecContext(ctx, "UPDATE "+table+" SET id = '"+ahead+"' WHERE id = '"+note.ID+"'"); err != nil {
+			t.Fatal(err)
+		}
+		ask("k2", "a quote")
+		var keys []string
+		for {
+			due := heads(t, db, "crm", note)
+			if len(due) == 0 {
+				break
+			}
+			keys = append(keys, due[0].Kind+" "+due[0].EventID)
+			if _, err := db.FinishStep(ctx, due[0].ID, bellhop.StepDone, "olivia"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		seen := map[string]bool{}
+		for i, k := range keys {
+			if i > 0 && k[len(k)-36:] == note.EventID && seen["later"] {
+				t.Errorf("the first event's step came after one of the second: %q", keys)
+			}
+			seen["later"] = seen["later"] || k[len(k)-36:] != note.EventID
+		}
+		if len(keys) < 3 || !seen["later"] {
+			t.Errorf("only %q were carried out", keys)
+		}
+	})
+}
