@@ -42,26 +42,30 @@ func workGrown(ctx context.Context, l *lab, kind store.Kind, o opts) error {
 		return errors.Join(err, t.stop())
 	}
 	for round := range l.rounds {
-		fresh, err := l.database(ctx, kind)
-		if err != nil {
+		if err := l.grownRound(ctx, kind, round, full, [2]string{empty, name}, one); err != nil {
 			return err
 		}
-		runs := []func() error{func() error { return one(empty, fresh) }, func() error { return one(name, full) }}
-		if round%2 == 1 {
-			runs[0], runs[1] = runs[1], runs[0]
-		}
-		for _, f := range runs {
-			if err := f(); err != nil {
-				return err
-			}
-		}
-		if err := l.dropDatabase(ctx, kind, fresh); err != nil {
-			return err
-		}
-		l.out.ratio("W6 accept", string(kind), name, empty, "requests/s")
-		l.out.ratio("W6 chat peak", string(kind), name, empty, "requests/s")
 	}
 	return l.dropDatabase(ctx, kind, full)
+}
+
+// grownRound measures one round: on a fresh database and on the full one, in turn.
+func (l *lab) grownRound(ctx context.Context, kind store.Kind, round int, full string, names [2]string,
+	one func(name, db string) error) error {
+	fresh, err := l.database(ctx, kind)
+	if err != nil {
+		return err
+	}
+	dbs := []string{fresh, full}
+	for i := range dbs {
+		i = (i + round) % len(dbs)
+		if err := one(names[i], dbs[i]); err != nil {
+			return err
+		}
+	}
+	l.out.ratio("W6 accept", string(kind), names[1], names[0], "requests/s")
+	l.out.ratio("W6 chat peak", string(kind), names[1], names[0], "requests/s")
+	return l.dropDatabase(ctx, kind, fresh)
 }
 
 func (l *lab) grownLoad(ctx context.Context, kind store.Kind, name string, t *target) error {
