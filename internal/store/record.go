@@ -14,9 +14,12 @@ import (
 // Outcome is what became of one step: the move to record, and everything that changes
 // with it in the same transaction.
 type Outcome struct {
-	Step    bellhop.Step // as it was taken; Version guards the write
-	State   bellhop.StepState
-	DueAt   time.Time
+	Step  bellhop.Step // as it was taken; Version guards the write
+	State bellhop.StepState
+	DueAt time.Time
+	// Decided is when DueAt and ProbeAt were worked out: a clock that is moved before they
+	// are written moves them with it. Zero leaves them as they are.
+	Decided time.Time
 	Class   bellhop.ErrorClass
 	Error   string
 	Result  []byte            // JSON, for done
@@ -189,6 +192,7 @@ func (b *recording) enqueueLater(ctx context.Context) error {
 
 func (b *recording) recordOne(ctx context.Context, i int) error {
 	o := &b.items[i]
+	o.rebase(b.t.now)
 	// The step's row first: a stale outcome must not open an incident.
 	n, err := b.t.exec(ctx, "UPDATE bellhop.steps SET version = version + 1 WHERE id = $1 AND version = $2 AND "+
 		"state NOT IN ('done', 'dropped')", o.Step.ID, o.Step.Version)
@@ -228,6 +232,21 @@ func (b *recording) recordOne(ctx context.Context, i int) error {
 		b.later[k] = append(b.later[k], o.Step.PersonID)
 	}
 	return nil
+}
+
+// rebase counts the outcome's waits from now on.
+func (o *Outcome) rebase(now time.Time) {
+	if o.Decided.IsZero() {
+		return
+	}
+	by := now.Sub(o.Decided)
+	if !o.DueAt.IsZero() {
+		o.DueAt = o.DueAt.Add(by)
+	}
+	if !o.ProbeAt.IsZero() {
+		o.ProbeAt = o.ProbeAt.Add(by)
+	}
+	o.Decided = now
 }
 
 // checkJoin looks whether the incident that an untried step was to wait for is still
