@@ -20,7 +20,7 @@ const rateLimitPatience = 10 * time.Minute
 func (e *Engine) decide(c *conn, am connector.ActionManifest, s store.DueStep, att *bellhop.Attempt,
 	ce *connector.Error) store.Outcome {
 	now := e.clock.Now()
-	out := store.Outcome{Step: s.Step, Attempt: att, Class: ce.Class, Error: ce.Message}
+	out := store.Outcome{Step: s.Step, Attempt: att, Class: ce.Class, Error: ce.Message, Decided: now}
 	uncertain := ce.Class == bellhop.ClassUnknownOutcome || ce.Class == bellhop.ClassMalformed
 	if s.State == bellhop.StepUnknown || s.State == bellhop.StepRunning {
 		// What an earlier call did is still not known, whatever this try was told, unless
@@ -152,7 +152,7 @@ func (e *Engine) parkFailed(c *conn, out store.Outcome, class bellhop.ErrorClass
 	c.mu.Unlock()
 	out.Incident = &store.Cause{Connection: c.name, Class: class, Detail: detailOf(out)}
 	out.Park = true
-	out.ProbeAt = e.clock.Now().Add(min(probe<<min(probes, 4), max(6*e.o.Probe, probe)))
+	out.ProbeAt = out.Decided.Add(min(probe<<min(probes, 4), max(6*e.o.Probe, probe)))
 	return out
 }
 

@@ -85,6 +85,32 @@ func TestAClockThatIsPutBackStallsNothing(t *testing.T) {
 	}
 }
 
+// A wait that was worked out before the clock was put back, and written after.
+func TestAWaitIsAsLongAsItWasMeantToBe(t *testing.T) {
+	t.Parallel()
+	for _, kind := range storetest.Kinds() {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			clock := &movable{off: 5 * time.Hour}
+			db := storetest.Open(t, kind, clock)
+			newFixture(t, db).lead(t, "ada@example.com", "k1")
+			rec := store.NewRecorder(db, store.IncidentPlans{})
+			t.Cleanup(rec.Close)
+			contact := steps(t, db, store.StepFilter{Kind: string(bellhop.ActionUpsertContact)})[0]
+			now := clock.Now()
+			clock.move(-5 * time.Hour)
+			if _, err := rec.Record(context.Background(), store.Outcome{Step: contact, State: bellhop.StepRetrying, Decided: now,
+				DueAt: now.Add(30 * time.Second), Class: bellhop.ClassUnavailable}); err != nil {
+				t.Fatal(err)
+			}
+			after := steps(t, db, store.StepFilter{Kind: string(bellhop.ActionUpsertContact)})[0]
+			if wait := after.DueAt.Sub(clock.Now()); wait < 20*time.Second || wait > 31*time.Second {
+				t.Errorf("it waits %s, want 30s", wait)
+			}
+		})
+	}
+}
+
 // Two machines whose clocks differ by hours: neither takes the other for dead, nor what
 // it carries out at this moment for given up.
 func TestAClockThatIsWrongDoesNotMakeOthersLookDead(t *testing.T) {
