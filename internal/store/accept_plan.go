@@ -268,7 +268,7 @@ type dueLane struct{ connection, person string }
 
 // lanesPerJob bounds the lanes that one job carries: enough to share its transaction,
 // few enough that several workers of a queue have something to do.
-const lanesPerJob = 16
+const lanesPerJob = 32
 
 // enqueue hands due lanes to the job engine, grouped by connection.
 func enqueue(ctx context.Context, t *Tx, due []dueLane) ([]Job, error) {
