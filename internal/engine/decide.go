@@ -39,7 +39,9 @@ func (e *Engine) decide(c *conn, am connector.ActionManifest, s store.DueStep, a
 	if uncertain && am.Once == connector.OnceNone {
 		return e.hand(c, out, bellhop.ClassUnknownOutcome)
 	}
-	broken := c.failed()
+	// A process that stood still has heard nothing of the vendor: that is no failure of it.
+	stood := att.Duration > am.Timeout()+2*time.Second
+	broken := !stood && c.failed()
 	attempts := s.Attempts + 1
 	exhausted := attempts >= e.o.Retry.Attempts
 	switch {
