@@ -40,12 +40,14 @@ func (e *Engine) decide(c *conn, am connector.ActionManifest, s store.DueStep, a
 	if uncertain && am.Once == connector.OnceNone {
 		return e.hand(c, out, bellhop.ClassUnknownOutcome)
 	}
+	// A process that stood still has heard nothing of the vendor: that is no failure of it.
+	stood := att.Duration > am.Timeout()+2*time.Second
 	attempts := s.Attempts + 1
 	exhausted := attempts >= e.o.Retry.Attempts
 	answered, broken := refusedLookup(ce), false
 	if answered {
 		c.succeeded(now) // it is this step that cannot be looked up, not the vendor that is down
-	} else {
+	} else if !stood {
 		broken = c.failed()
 	}
 	switch {
