@@ -27,7 +27,7 @@ build: ## bin/bellhop as it is released
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/bellhop ./cmd/bellhop
 
 .PHONY: deps
-deps: ## install PostgreSQL and Chromium where they are missing
+deps: ## install PostgreSQL, PgBouncer and Chromium where they are missing
 	@scripts/install-test-deps.sh
 
 .PHONY: test
@@ -46,7 +46,7 @@ lint: ## gofmt, go vet, staticcheck
 
 .PHONY: race
 race: ## the packages that run things at the same time, under the race detector
-	@scripts/install-test-deps.sh postgres cc
+	@scripts/install-test-deps.sh postgres pgbouncer cc
 	CGO_ENABLED=1 $(GO) test $(PARALLEL) -race $(TESTFLAGS) ./internal/engine/... ./internal/intake/... ./internal/store/... ./internal/api/...
 
 .PHONY: fuzz

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need and Go cannot bring: PostgreSQL 15 or newer (only its
-# programs; no service has to run) and Chromium. What is there already is left alone.
+# programs; no service has to run), PgBouncer and Chromium. What is there is left alone.
 #
-#   scripts/install-test-deps.sh                 # postgres chromium
+#   scripts/install-test-deps.sh                 # postgres pgbouncer chromium
 #   scripts/install-test-deps.sh cc              # a C compiler, for the race detector
 set -euo pipefail
 
@@ -56,6 +56,8 @@ found_chromium() {
     -x /Applications/Chromium.app/Contents/MacOS/Chromium ]]
 }
 
+found_pgbouncer() { command -v pgbouncer >/dev/null || [[ -x /usr/sbin/pgbouncer ]]; }
+
 found_cc() { command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null; }
 
 # --- how to get it ---------------------------------------------------------------
@@ -100,6 +102,28 @@ install_postgres() {
   found_postgres || fail "the PostgreSQL that this system offers is older than $OLDEST_POSTGRES: add the packages of https://www.postgresql.org/download/ and run this again"
 }
 
+# install_pgbouncer keeps Debian from starting a service: only the program is needed.
+install_pgbouncer() {
+  if command -v apt-get >/dev/null; then
+    local policy=/usr/sbin/policy-rc.d ours=""
+    if [[ ! -e $policy ]]; then
+      printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+      as_root chmod 755 $policy
+      ours=yes
+    fi
+    apt pgbouncer
+    if [[ -n "$ours" ]]; then
+      as_root rm -f $policy
+    fi
+  elif command -v brew >/dev/null; then
+    say "brew install pgbouncer"
+    brew install pgbouncer
+  else
+    fail "install PgBouncer so that it is in PATH"
+  fi
+  found_pgbouncer || fail "PgBouncer was installed, but is not in PATH"
+}
+
 install_chromium() {
   if command -v apt-get >/dev/null; then
     # Ubuntu has no package of that name; what it has instead may be a snap.
@@ -122,11 +146,11 @@ install_cc() {
   fi
 }
 
-for need in "${@:-postgres chromium}"; do
+for need in "${@:-postgres pgbouncer chromium}"; do
   for one in $need; do
     case $one in
-      postgres | chromium | cc) "found_$one" || "install_$one" ;;
-      *) fail "unknown: $one; known are postgres, chromium, cc" ;;
+      postgres | pgbouncer | chromium | cc) "found_$one" || "install_$one" ;;
+      *) fail "unknown: $one; known are postgres, pgbouncer, chromium, cc" ;;
     esac
   done
 done

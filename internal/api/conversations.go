@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -85,7 +86,8 @@ func (a *API) createConversation(ctx context.Context, _ *struct{}) (*conversatio
 
 // unavailable is the error of a write that the database did not take.
 func unavailable(err error) error {
-	return &bellhop.Error{Code: bellhop.CodeUnavailable, Message: "It could not be stored just now.",
+	why := strings.TrimSpace("It could not be stored just now. " + store.Outage(err))
+	return &bellhop.Error{Code: bellhop.CodeUnavailable, Message: why,
 		NextStep: "Send the same request again in a few seconds.", Err: err}
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 
 	"bellhop"
 	"bellhop/internal/identity"
+	"bellhop/internal/store"
 )
 
 // showHealth says that the process runs.
@@ -17,12 +19,14 @@ func (a *API) showHealth(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok", "version": a.o.Version})
 }
 
-// showReady says that requests can be taken: the database answers.
+// showReady says whether requests can be taken: the database answers, and the last that
+// were taken found room on its disk.
 func (a *API) showReady(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
-	if err := a.o.DB.Ping(ctx); err != nil {
-		a.fail(w, r, &bellhop.Error{Code: bellhop.CodeUnavailable, Message: "The database does not answer.",
+	if err := a.o.DB.Ready(ctx); err != nil {
+		a.fail(w, r, &bellhop.Error{Code: bellhop.CodeUnavailable,
+			Message:  cmp.Or(store.Outage(err), "The database does not answer."),
 			NextStep: "Try again in a few seconds; if it goes on, look at the database.", Err: err})
 		return
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"bellhop"
+	"bellhop/internal/store"
 )
 
 // Problem is an error of the API: RFC 9457 with a stable code, whether the same request
@@ -53,6 +54,9 @@ func problemOf(ctx context.Context, err error) *Problem {
 		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 			e = &bellhop.Error{Code: bellhop.CodeUnavailable, Message: "It took too long.",
 				NextStep: "Send the same request again; it will not be doubled.", Err: err}
+		} else if why := store.Outage(err); why != "" {
+			e = &bellhop.Error{Code: bellhop.CodeUnavailable, Message: why,
+				NextStep: "Send the same request again in a few seconds; it will not be doubled.", Err: err}
 		} else {
 			e = &bellhop.Error{Code: bellhop.CodeInternal, Message: "Something went wrong on our side.",
 				NextStep: "Send the same request again; if it goes on, give the correlation id to the operator.", Err: err}

@@ -142,6 +142,7 @@ func (s *server) openStore(ctx context.Context) (err error) {
 	if s.db, err = store.Open(ctx, store.Opts{URL: cfg.Database.Reveal(), Clock: s.o.Clock}); err != nil {
 		return err
 	}
+	s.o.Clock = s.db.Clock()
 	if err := s.db.Lock(ctx); err != nil {
 		return err
 	}

@@ -142,6 +142,9 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 		req.Header.Set("Traceparent", tp)
 	}
 	left.guard(req, r.Body)
+	if err := fenced(ctx); err != nil {
+		return nil, err
+	}
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
 		return nil, transportError(err, left.any())

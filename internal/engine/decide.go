@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -39,10 +40,20 @@ func (e *Engine) decide(c *conn, am connector.ActionManifest, s store.DueStep, a
 	if uncertain && am.Once == connector.OnceNone {
 		return e.hand(c, out, bellhop.ClassUnknownOutcome)
 	}
-	broken := c.failed()
+	// A process that stood still has heard nothing of the vendor: that is no failure of it.
+	stood := att.Duration > am.Timeout()+2*time.Second
 	attempts := s.Attempts + 1
 	exhausted := attempts >= e.o.Retry.Attempts
+	answered, broken := refusedLookup(ce), false
+	if answered {
+		c.succeeded(now) // it is this step that cannot be looked up, not the vendor that is down
+	} else if !stood {
+		broken = c.failed()
+	}
 	switch {
+	case answered && exhausted:
+		return e.hand(c, out, bellhop.ClassUnknownOutcome)
+	case answered: // looked up again, in case the vendor was not up to date yet
 	case broken, e.released(c, s), exhausted && !c.successSince(e.seriesStart(att.StartedAt, attempts)):
 		return e.parkFailed(c, out, bellhop.ClassUnavailable, uncertain, e.o.Probe)
 	case exhausted:
@@ -60,6 +71,12 @@ func (e *Engine) decide(c *conn, am connector.ActionManifest, s store.DueStep, a
 	}
 	out.DueAt = now.Add(wait)
 	return out
+}
+
+// refusedLookup reports whether the vendor answered a look-up, with a no.
+func refusedLookup(ce *connector.Error) bool {
+	var inner *connector.Error
+	return errors.As(ce.Err, &inner) && inner.Class == bellhop.ClassRejected
 }
 
 // seriesStart estimates when the tries of a step began that end with this one. A retry by

@@ -35,7 +35,8 @@ type Retry struct {
 
 // Opts configures an Engine.
 type Opts struct {
-	DB          *store.DB
+	DB *store.DB
+	// Clock is the one that the database's nodes go by, DB.Clock, when it is nil.
 	Clock       bellhop.Clock
 	Connections []Connection
 	Retry       Retry
@@ -90,7 +91,7 @@ func New(o Opts) (*Engine, error) {
 		return nil, errors.New("engine: DB and Node are required")
 	}
 	if o.Clock == nil {
-		o.Clock = bellhop.SystemClock{}
+		o.Clock = o.DB.Clock()
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -222,18 +222,31 @@ func (l *busListener) waitBoth(ctx context.Context) (*riverdriver.Notification, 
 
 // newDriver returns River's driver for the database, woken by bus.
 func newDriver(db *store.DB, bus *localBus) (riverdriver.Driver[*sql.Tx], string) {
-	if db.Kind() == store.Postgres {
-		return &pgDriver{riverdatabasesql.NewWithPgxListener(db.Writer(), db.ListenerPool()), bus}, "bellhop"
+	switch {
+	case db.Kind() == store.SQLite:
+	case db.Pooled():
+		// Behind a transaction pooler a LISTEN succeeds and nothing ever arrives: the bus still
+		// wakes this process for what it committed itself, the other nodes poll.
+		return &pgDriver{riverdatabasesql.New(db.Writer()), bus, true}, "bellhop"
+	default:
+		return &pgDriver{riverdatabasesql.NewWithPgxListener(db.Writer(), db.ListenerPool()), bus, false}, "bellhop"
 	}
 	return &sqliteDriver{riversqlite.New(db.Writer()), bus}, ""
 }
 
 type pgDriver struct {
 	*riverdatabasesql.Driver
-	bus *localBus
+	bus  *localBus
+	deaf bool // nothing can be listened to but the bus
 }
 
+// SupportsListener is true, because there is the bus at least.
+func (d *pgDriver) SupportsListener() bool { return true }
+
 func (d *pgDriver) GetListener(p *riverdriver.GetListenenerParams) riverdriver.Listener {
+	if d.deaf {
+		return d.bus.listener(nil, p.Schema)
+	}
 	return d.bus.listener(d.Driver.GetListener(p), "")
 }
 

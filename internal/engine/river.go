@@ -60,7 +60,7 @@ type stepsWorker struct {
 
 // Work runs the lanes of one job.
 func (w *stepsWorker) Work(ctx context.Context, job *river.Job[stepsArgs]) error {
-	return w.e.runLanes(ctx, job.Args.Connection, job.Args.Persons)
+	return w.e.runLanes(ctx, job.Args.Connection, job.Args.Persons, job.Attempt > 1)
 }
 
 // NextRetry keeps a job whose database failed from spinning; the steps are in the store.
@@ -78,6 +78,14 @@ func (w *circuitWorker) Work(ctx context.Context, job *river.Job[circuitArgs]) e
 	return w.e.runCircuit(ctx, job.Args.Connection)
 }
 
+const (
+	// pollEvery is how often a node looks for jobs that no notification told it of.
+	pollEvery = 5 * time.Second
+	// pollPooled is that behind a transaction pooler, where no notification of another node
+	// arrives: what it takes in and does not carry out itself waits for this.
+	pollPooled = time.Second
+)
+
 func (e *Engine) newRiver() error {
 	driver, schema := newDriver(e.db, e.bus)
 	workers := river.NewWorkers()
@@ -85,8 +93,12 @@ func (e *Engine) newRiver() error {
 	river.AddWorker(workers, &circuitWorker{e: e})
 	queues := map[string]river.QueueConfig{controlQueue: {MaxWorkers: 2}}
 	for name, c := range e.conns {
-		// A job carries up to 16 lanes; the connection's own limits bound the calls.
+		// A job carries up to 32 lanes; the connection's own limits bound the calls.
 		queues[queueOf(name)] = river.QueueConfig{MaxWorkers: max(2, c.manifest.Limits.Concurrency/4)}
+	}
+	poll := pollEvery
+	if e.db.Pooled() {
+		poll = pollPooled
 	}
 	cfg := &river.Config{
 		ID:                          e.o.Node,
@@ -94,7 +106,7 @@ func (e *Engine) newRiver() error {
 		Workers:                     workers,
 		Schema:                      schema,
 		FetchCooldown:               2 * time.Millisecond,
-		FetchPollInterval:           5 * time.Second,
+		FetchPollInterval:           poll,
 		JobTimeout:                  jobTimeout,
 		RescueStuckJobsAfter:        jobTimeout + 15*time.Second,
 		MaxAttempts:                 maxAttempts,
@@ -151,7 +163,7 @@ func (e *Engine) Committed(jobs []store.Job) {
 func (e *Engine) runEarly(j store.Job) {
 	ctx, cancel := context.WithTimeout(e.early, jobTimeout)
 	defer cancel()
-	e.logError(ctx, "retry failed", e.runLanes(ctx, j.Connection, j.Persons), "connection", j.Connection)
+	e.logError(ctx, "retry failed", e.runLanes(ctx, j.Connection, j.Persons, true), "connection", j.Connection)
 }
 
 // quietHandler passes River's warnings and errors on, without its chatter.

@@ -22,7 +22,8 @@ const chainFor = 10 * time.Second
 
 // runLanes takes what is due at the head of each person's lane and carries it out, the
 // lanes side by side, each in order.
-func (e *Engine) runLanes(ctx context.Context, connection string, persons []string) error {
+// again says that somebody else may be at them too.
+func (e *Engine) runLanes(ctx context.Context, connection string, persons []string, again bool) error {
 	c := e.conns[connection]
 	if c == nil {
 		return fmt.Errorf("connection %s is not configured", connection)
@@ -40,13 +41,13 @@ func (e *Engine) runLanes(ctx context.Context, connection string, persons []stri
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			again, err := e.runLane(ctx, c, head, started)
+			more, err := e.runLane(ctx, c, head, started, again)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
 				errs = append(errs, err)
 			}
-			if again {
+			if more {
 				left = append(left, head.PersonID)
 			}
 		}()
@@ -60,7 +61,7 @@ func (e *Engine) runLanes(ctx context.Context, connection string, persons []stri
 
 // runLane carries out a lane's head and, while time is left, the steps behind it. It
 // reports whether the lane has more to do that nobody was told of.
-func (e *Engine) runLane(ctx context.Context, c *conn, s store.DueStep, started time.Time) (bool, error) {
+func (e *Engine) runLane(ctx context.Context, c *conn, s store.DueStep, started time.Time, again bool) (bool, error) {
 	follows := false
 	for {
 		mine := make(chan struct{})
@@ -79,7 +80,7 @@ func (e *Engine) runLane(ctx context.Context, c *conn, s store.DueStep, started 
 			s = heads[0]
 			continue
 		}
-		rec, err := e.runStep(ctx, c, s, follows)
+		rec, err := e.runStep(ctx, c, s, follows, again)
 		e.inflight.Delete(s.ID)
 		close(mine)
 		if errors.Is(err, errTaken) {
@@ -99,8 +100,9 @@ func (e *Engine) runLane(ctx context.Context, c *conn, s store.DueStep, started 
 }
 
 // runStep carries out one step and records what became of it. follows is set for a step
-// whose predecessor in the lane this run has just finished.
-func (e *Engine) runStep(ctx context.Context, c *conn, s store.DueStep, follows bool) (store.Recorded, error) {
+// whose predecessor in the lane this run has just finished, again when somebody else may
+// be at it.
+func (e *Engine) runStep(ctx context.Context, c *conn, s store.DueStep, follows, again bool) (store.Recorded, error) {
 	now := e.clock.Now()
 	am, ok := c.manifest.Action(bellhop.Action(s.Kind))
 	if !ok {
@@ -127,42 +129,24 @@ func (e *Engine) runStep(ctx context.Context, c *conn, s store.DueStep, follows 
 	}
 	defer release()
 	tried := !s.FirstAttemptAt.IsZero()
-	if am.Once != connector.OnceUpsert {
-		// Marked only now that the call is next: the lease covers the call, not the queue
-		// before it. A mark is never left half done, so ctx ending does not stop it.
-		if s, err = e.marks.Mark(context.WithoutCancel(ctx), s); err != nil || s.ID == "" {
+	// A call that may be repeated needs no mark while nobody else can be at it: in its first
+	// try, at once. Otherwise an old call might arrive behind a newer one of the same lane.
+	if am.Once != connector.OnceUpsert || tried || again || e.since(s.TakenAt) > freshFor {
+		if err := e.mark(ctx, &s); err != nil {
 			return store.Recorded{}, err
 		}
 		if ctx.Err() != nil {
 			return store.Recorded{}, e.giveBack(c, s, ctx.Err())
 		}
 	}
-	o, err := e.try(ctx, c, am, s, tried)
-	if err != nil {
+	o, err := e.try(ctx, c, am, &s, tried)
+	switch {
+	case errors.Is(err, errTaken):
 		return store.Recorded{}, err
+	case err != nil:
+		return store.Recorded{}, e.giveBack(c, s, err)
 	}
 	return e.record(ctx, c, o)
-}
-
-// freshFor is how long what was read of a step is good enough to send a call by.
-const freshFor = 250 * time.Millisecond
-
-// errTaken ends a run whose step somebody else has changed: taken over while this
-// process stood still, or settled by a person while the call waited for its turn.
-var errTaken = errors.New("the step has been changed by somebody else")
-
-// stillOurs returns errTaken when the step has changed since it was taken. It looks only
-// when that was not just now: between taking a step and its call lies the wait for the
-// connection's turn, and a process can be stopped anywhere for any time.
-func (e *Engine) stillOurs(ctx context.Context, s store.DueStep) error {
-	if e.clock.Now().Sub(s.TakenAt).Abs() <= freshFor {
-		return nil
-	}
-	ours, err := e.db.Unchanged(ctx, s)
-	if err == nil && !ours {
-		err = errTaken
-	}
-	return err
 }
 
 // waitState is the state in which a step waits without having been tried.
@@ -173,7 +157,8 @@ func waitState(s store.DueStep) bellhop.StepState {
 	return bellhop.StepRetrying
 }
 
-// giveBack returns a step that was marked and not called, because the process stops.
+// giveBack returns a step that was taken and not called: the process stops, or stood
+// still. One that somebody else has by now is left to them.
 func (e *Engine) giveBack(c *conn, s store.DueStep, cause error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -205,7 +190,7 @@ func (e *Engine) record(ctx context.Context, c *conn, o store.Outcome) (store.Re
 
 // try makes the call, looking first when an earlier one may have taken effect. The error
 // says that no call was made.
-func (e *Engine) try(ctx context.Context, c *conn, am connector.ActionManifest, s store.DueStep, tried bool) (store.Outcome, error) {
+func (e *Engine) try(ctx context.Context, c *conn, am connector.ActionManifest, s *store.DueStep, tried bool) (store.Outcome, error) {
 	call := connector.Call{Action: bellhop.Action(s.Kind), Key: CallKey(s.Key), Marker: CallMarker(s.Key), Input: s.Input,
 		Refs: s.Refs, CorrelationID: s.CorrelationID}
 	if tried {
@@ -213,21 +198,35 @@ func (e *Engine) try(ctx context.Context, c *conn, am connector.ActionManifest, 
 	}
 	box, cancel := context.WithTimeout(connector.WithTrace(ctx, s.CorrelationID), am.Timeout())
 	defer cancel()
+	left := 0 // requests that were let go
+	box = connector.WithFence(box, func() error {
+		err := e.inTime(s)
+		if err == nil {
+			left++
+		}
+		return err
+	})
 	started := e.clock.Now()
 	res, err := e.call(box, c, am, s, call)
 	var kept *notCalled
 	if errors.As(err, &kept) {
 		return store.Outcome{}, kept.err
 	}
+	if errors.Is(err, errLate) {
+		if left == 0 {
+			return store.Outcome{}, errLate
+		}
+		err = &connector.Error{Class: bellhop.ClassUnknownOutcome, Message: "the call was broken off half-way", Err: err}
+	}
 	att := &bellhop.Attempt{StepID: s.ID, Number: s.Attempts + 1, Node: e.o.Node, StartedAt: started,
 		Duration: e.clock.Now().Sub(started), VendorRequestID: res.VendorRequestID}
 	if err == nil {
 		c.succeeded(e.clock.Now())
-		return done(s, att, res), nil
+		return done(*s, att, res), nil
 	}
 	ce := asError(err)
 	att.Class, att.Status, att.VendorRequestID, att.Error = ce.Class, ce.Status, ce.VendorRequestID, ce.Message
-	return e.decide(c, am, s, att, ce), nil
+	return e.decide(c, am, *s, att, ce), nil
 }
 
 // notCalled is why a call was not made.
@@ -238,7 +237,7 @@ func (n *notCalled) Error() string { return n.err.Error() }
 
 // call does the action or, for an action without a key of its own whose outcome is
 // unknown, looks it up and does it only when it certainly did not happen.
-func (e *Engine) call(ctx context.Context, c *conn, am connector.ActionManifest, s store.DueStep,
+func (e *Engine) call(ctx context.Context, c *conn, am connector.ActionManifest, s *store.DueStep,
 	call connector.Call) (res connector.Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -259,7 +258,7 @@ func (e *Engine) call(ctx context.Context, c *conn, am connector.ActionManifest,
 			return res, nil
 		}
 	}
-	if err := e.stillOurs(ctx, s); err != nil {
+	if err := e.renew(ctx, am, s); err != nil {
 		return res, &notCalled{err}
 	}
 	return c.connector.Do(ctx, call)

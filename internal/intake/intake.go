@@ -184,7 +184,8 @@ func (in *Intake) acceptAPI(ctx context.Context, it store.Intake) (store.Accepte
 func (in *Intake) accept(ctx context.Context, it store.Intake) (store.Accepted, error) {
 	acc, err := in.acc.Accept(ctx, it)
 	if err != nil {
-		return acc, &bellhop.Error{Code: bellhop.CodeUnavailable, Message: "It could not be stored just now.",
+		why := strings.TrimSpace("It could not be stored just now. " + store.Outage(err))
+		return acc, &bellhop.Error{Code: bellhop.CodeUnavailable, Message: why,
 			NextStep: "Send the same request again in a few seconds; it will not be doubled.", Err: err}
 	}
 	return acc, nil

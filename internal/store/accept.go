@@ -103,6 +103,7 @@ func (a *Acceptor) commit(ctx context.Context, items []Intake) ([]Accepted, erro
 	if err != nil {
 		return nil, err
 	}
+	a.db.written()
 	if a.db.queue != nil && len(b.jobs) > 0 {
 		a.db.queue.Committed(b.jobs)
 	}

@@ -55,7 +55,7 @@ func (b *batch) plan(ctx context.Context) error {
 			if person == "" {
 				person = NoPerson
 			}
-			s := &stepRow{id: NewID(), person: person, connection: p.Connection, key: p.Key, planned: p, item: i,
+			s := &stepRow{id: b.t.db.ids.next(b.t.now), person: person, connection: p.Connection, key: p.Key, planned: p, item: i,
 				eventID: ev.ID, correlationID: ev.CorrelationID}
 			if p.MayExist && !firstTold {
 				mayExist[p.Key] = true
@@ -268,7 +268,7 @@ type dueLane struct{ connection, person string }
 
 // lanesPerJob bounds the lanes that one job carries: enough to share its transaction,
 // few enough that several workers of a queue have something to do.
-const lanesPerJob = 16
+const lanesPerJob = 32
 
 // enqueue hands due lanes to the job engine, grouped by connection.
 func enqueue(ctx context.Context, t *Tx, due []dueLane) ([]Job, error) {

@@ -43,7 +43,8 @@ const NoPerson = "00000000-0000-0000-0000-000000000000"
 // Opts configures Open.
 type Opts struct {
 	// URL is "sqlite:path" or "postgres://…".
-	URL   string
+	URL string
+	// Clock is this node's own; see DB.Clock for the one that counts.
 	Clock bellhop.Clock
 	// MaxConns bounds the Postgres pool; 0 means 10 (Supabase's smallest plan leaves
 	// room for 5 to 8 plus one listener per node, see docs/operating.md).
@@ -58,11 +59,17 @@ type DB struct {
 	r     *sql.DB
 	pool  *pgxpool.Pool // Postgres only: hands out listener connections
 	clock bellhop.Clock
-	texts sync.Map // SQL text → the kind's own form, or its insertion
-	queue Enqueuer
-	hub   *Hub
-	plans IncidentPlans
-	lock  *sql.DB // SQLite only: holds the lock file of the serving process
+	// common is the clock on Postgres, nil on SQLite
+	common *sharedClock
+	ids    laneIDs
+	// pooled is set behind a transaction pooler
+	pooled bool
+	outage outageNote
+	texts  sync.Map // SQL text → the kind's own form, or its insertion
+	queue  Enqueuer
+	hub    *Hub
+	plans  IncidentPlans
+	lock   *sql.DB // SQLite only: holds the lock file of the serving process
 }
 
 // Enqueuer hands steps to the job engine inside the transaction that made them due.
@@ -120,37 +127,33 @@ func (db *DB) openPostgres(ctx context.Context, o Opts) error {
 		return errors.New("postgres: default_query_exec_mode=describe_exec returns other clients' rows " +
 			"behind a transaction pooler; use exec or cache_describe")
 	}
-	if cfg.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
-		keepIndexes(cfg.ConnConfig.RuntimeParams)
-	}
 	cfg.MaxConns = int32(max(o.MaxConns, 10))
 	cfg.MinConns = 0
 	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
-	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	way, err := wayTo(ctx, cfg.ConnConfig)
 	if err != nil {
-		return fmt.Errorf("postgres: %w", err)
+		return fmt.Errorf("the postgres database does not answer: %w", err)
 	}
-	db.pool = pool
-	db.w = stdlib.OpenDB(*cfg.ConnConfig)
+	begin := ""
+	if db.pooled = way == throughTransactions; db.pooled {
+		fitPooler(cfg.ConnConfig, strings.Contains(o.URL, "default_query_exec_mode="))
+	} else if cfg.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
+		begin = keepIndexes(cfg.ConnConfig.RuntimeParams, way)
+	}
+	if !db.pooled {
+		if db.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
+			return fmt.Errorf("postgres: %w", err)
+		}
+	}
+	db.common = &sharedClock{own: o.Clock}
+	db.clock = db.common
+	db.w = stdlib.OpenDB(*cfg.ConnConfig, stdlib.OptionAfterConnect(db.beginSession(begin)),
+		stdlib.OptionResetSession(db.dropReadOnly))
 	db.w.SetMaxOpenConns(int(cfg.MaxConns))
 	db.w.SetMaxIdleConns(int(cfg.MaxConns))
 	db.w.SetConnMaxIdleTime(5 * time.Minute)
 	db.r = db.w
-	return nil
-}
-
-// keepIndexes makes the planner use indexes. A statement that was planned while a table
-// was small, and is kept prepared, would go on scanning the whole table while it grows,
-// until the next ANALYZE; every statement here that runs often has an index to use, and
-// joins few rows. It is
-// a setting of the session, so it is only made where statements are kept as well, and a
-// session is therefore ours alone.
-func keepIndexes(params map[string]string) {
-	for _, name := range []string{"enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin"} {
-		if _, set := params[name]; !set {
-			params[name] = "off"
-		}
-	}
+	return db.readClock(ctx)
 }
 
 // Close closes every connection.
@@ -183,7 +186,8 @@ func (db *DB) Kind() Kind { return db.kind }
 // Writer returns the pool that writes, for the job engine.
 func (db *DB) Writer() *sql.DB { return db.w }
 
-// ListenerPool returns the pool that listener connections come from; nil on SQLite.
+// ListenerPool returns the pool that listener connections come from; nil on SQLite and
+// behind a transaction pooler, where a LISTEN succeeds and nothing ever arrives.
 func (db *DB) ListenerPool() *pgxpool.Pool { return db.pool }
 
 // Hub tells what changed to those who wait for it in this process.
@@ -227,10 +231,11 @@ func (db *DB) txOnce(ctx context.Context, fn func(*Tx) error) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
-	if err := fn(&Tx{tx: tx, db: db, now: db.clock.Now()}); err != nil {
-		return err
+	if err = fn(&Tx{tx: tx, db: db, now: db.clock.Now()}); err == nil {
+		err = tx.Commit()
 	}
-	return tx.Commit()
+	db.noteOutage(err)
+	return err
 }
 
 func (t *Tx) dialect() Kind { return t.db.kind }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -58,20 +57,6 @@ func (t *Tx) forUpdate() string {
 		return " FOR UPDATE"
 	}
 	return ""
-}
-
-// shared is the time by which processes judge each other: since when one has been silent,
-// until when a step is lent to it. On Postgres it is the database's own, because the
-// clocks of two machines differ, and one that is put forward must not make a living
-// process look dead. dialect: one process serves a SQLite file, so there it is the clock
-// of that process.
-func (db *DB) shared(ctx context.Context, q queryer) (time.Time, error) {
-	if db.kind == SQLite {
-		return db.clock.Now(), nil
-	}
-	var now time.Time
-	err := q.queryRow(ctx, "SELECT clock_timestamp()").Scan(timeDest{&now})
-	return now, err
 }
 
 // nul returns NULL for "".

@@ -171,12 +171,6 @@ func (m *Marker) commit(ctx context.Context, steps []DueStep) ([]DueStep, error)
 	return out, err
 }
 
-// Unchanged reports whether a step is still as it was taken: nobody has taken it over,
-// settled it or let it go in between.
-func (db *DB) Unchanged(ctx context.Context, s DueStep) (bool, error) {
-	return exists(ctx, db, "SELECT 1 FROM bellhop.steps WHERE id = $1 AND version = $2", s.ID, s.Version)
-}
-
 // Step returns one step. ErrNotFound when there is none.
 func (db *DB) Step(ctx context.Context, id string) (bellhop.Step, error) {
 	s, err := scanStep(db.queryRow(ctx, "SELECT "+stepColumns+" FROM bellhop.steps WHERE id = $1", id))
