@@ -138,8 +138,19 @@ func TestReadmePromisesHaveTests(t *testing.T) {
 	if len(rows) < 5 {
 		t.Fatalf("only %d promises were found in the README", len(rows))
 	}
+	have := allTests(t)
+	for _, r := range rows {
+		if !have[r[1]] {
+			t.Errorf("the README names %s, and there is no such test", r[1])
+		}
+	}
+}
+
+// allTests returns the names of all tests there are.
+func allTests(t *testing.T) map[string]bool {
+	t.Helper()
 	have := map[string]bool{}
-	err = filepath.WalkDir("..", func(path string, _ os.DirEntry, err error) error {
+	err := filepath.WalkDir("..", func(path string, _ os.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}
@@ -152,9 +163,68 @@ func TestReadmePromisesHaveTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range rows {
-		if !have[r[1]] {
-			t.Errorf("the README names %s, and there is no such test", r[1])
+	return have
+}
+
+// What scaling.md says was run has a test, and every step says whether it was.
+func TestScalingPageNamesTests(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("scaling.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(string(page), -1)
+	if len(names) < 10 {
+		t.Fatalf("only %d tests were found on the page", len(names))
+	}
+	have := allTests(t)
+	for _, n := range names {
+		if !have[n[1]] {
+			t.Errorf("the page names %s, and there is no such test", n[1])
+		}
+	}
+	steps := strings.Split(string(page), "\n## ")[1:]
+	for _, s := range steps {
+		if !regexp.MustCompile(`(?mi)^(Run|\**On paper)\b`).MatchString(s) {
+			heading, _, _ := strings.Cut(s, "\n")
+			t.Errorf("%q does not say whether it was run", heading)
+		}
+	}
+}
+
+// The page places every table on a sharded Postgres, and no table that there is not. That
+// it places them as their keys allow is tested beside the schema.
+func TestScalingPageNamesEveryTable(t *testing.T) {
+	t.Parallel()
+	have := map[string]bool{"schema_migrations": true} // goose's own
+	files, err := filepath.Glob("../internal/store/migrations/postgres/*.sql")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no migrations were found: %v", err)
+	}
+	slices.Sort(files)
+	change := regexp.MustCompile(`(?m)^(CREATE TABLE|DROP TABLE) (?:IF (?:NOT )?EXISTS )?bellhop\.(\w+)(.*)$`)
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range change.FindAllStringSubmatch(string(data), -1) {
+			if strings.Contains(m[3], "PARTITION OF") {
+				continue // goes where its table goes
+			}
+			have[m[2]] = m[1] == "CREATE TABLE"
+		}
+	}
+	named := map[string]bool{}
+	for _, m := range regexp.MustCompile(`bellhop\.(\w+)`).FindAllStringSubmatch(section(t, "scaling.md", "A sharded Postgres"), -1) {
+		named[m[1]] = true
+		if !have[m[1]] && !strings.HasPrefix(m[1], "river_") {
+			t.Errorf("the page names bellhop.%s, and no migration makes it", m[1])
+		}
+	}
+	for table, there := range have {
+		if there && !named[table] {
+			t.Errorf("the page does not place bellhop.%s", table)
 		}
 	}
 }
