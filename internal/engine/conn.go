@@ -88,6 +88,16 @@ func (c *conn) failed() bool {
 	return c.breaker.IsOpen()
 }
 
+// note notes a try that did not succeed and reports whether there were too many failures
+// of the vendor in a row; a vendor that answered has not failed.
+func (c *conn) note(answered bool, now time.Time) bool {
+	if answered {
+		c.succeeded(now)
+		return false
+	}
+	return c.failed()
+}
+
 func (c *conn) successSince(t time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -42,12 +42,8 @@ func (e *Engine) decide(c *conn, am connector.ActionManifest, s store.DueStep, a
 	}
 	attempts := s.Attempts + 1
 	exhausted := attempts >= e.o.Retry.Attempts
-	answered, broken := refusedLookup(ce), false
-	if answered {
-		c.succeeded(now) // it is this step that cannot be looked up, not the vendor that is down
-	} else {
-		broken = c.failed()
-	}
+	answered := refusedLookup(ce)
+	broken := c.note(answered, now)
 	switch {
 	case answered && exhausted:
 		return e.hand(c, out, bellhop.ClassUnknownOutcome)
