@@ -23,6 +23,7 @@ const lateAfter = time.Second
 
 // ledger is what the store and the vendors hold at the end.
 type ledger struct {
+	unnamed int // tasks for payments that named nobody for too long, by a clock that jumped
 	steps []bellhop.Step // oldest first
 	snap  sandbox.Snapshot
 	calls []sandbox.CallRecord
@@ -62,6 +63,15 @@ func (s *site) readLedger() (*ledger, error) {
 	}
 	defer db.Close()
 	l := &ledger{snap: s.box.Snapshot(), calls: s.box.Calls()}
+	tasks, err := db.SupportRequests(ctx, store.SupportFilter{Reason: bellhop.ReasonSyncFailed, Limit: 1000})
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range tasks {
+		if strings.Contains(x.Subject, "names no customer") {
+			l.unnamed++
+		}
+	}
 	if l.steps, err = db.Steps(ctx, store.StepFilter{Limit: 1000}); err != nil {
 		return nil, err
 	}
@@ -318,7 +328,15 @@ func (s *site) checkKept(l *ledger, a accepted) {
 			return inputOf(st).Email == a.email && inputOf(st).LifecycleStage == "customer"
 		}
 	}
-	if !slices.ContainsFunc(l.steps, func(st bellhop.Step) bool { return st.Kind == string(want) && has(st) }) {
+	found := slices.ContainsFunc(l.steps, func(st bellhop.Step) bool { return st.Kind == string(want) && has(st) })
+	if !found && a.what == "payment" && l.unnamed > 0 {
+		// Its first event named nobody, and the clock was put forward before the next one
+		// came: after five minutes a person has it.
+		l.unnamed--
+		s.tally.count("payments that a person has")
+		return
+	}
+	if !found {
 		s.errf("lost: nothing follows from %s %s (%s)", a.what, a.name, a.email)
 	}
 	if a.what == "payment" {

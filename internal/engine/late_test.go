@@ -31,6 +31,37 @@ func (c *movable) move(by time.Duration) {
 	c.off += by
 }
 
+// A circuit that drains, its process gone, the time of its look in the future because the
+// clock was put back: the next round of maintenance goes on with it.
+func TestADrainGoesOnAfterTheClockIsPutBack(t *testing.T) {
+	t.Parallel()
+	for _, kind := range storetest.Kinds() {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			ctx, clock := context.Background(), &movable{}
+			db := storetest.Open(t, kind, clock)
+			h := &harness{crm: newVendor(), desk: newVendor(), alerts: newVendor()}
+			h.crm.script(func(connector.Call, int) (bool, error) { return false, fail(bellhop.ClassUnavailable, 503) })
+			startWith(t, db, h, func(o *engine.Opts) { o.Clock, o.Probe = clock, time.Hour })
+			h.lead(1)
+			h.lead(2)
+			h.wait("both parked", func(s []bellhop.Step) bool { return count(s, bellhop.StepParked, "crm") == 2 })
+			h.crm.script(nil)
+			table := "circuits"
+			if kind == store.Postgres {
+				table = "bellhop.circuits"
+			}
+			if _, err := db.Writer().ExecContext(ctx, "UPDATE "+table+" SET state = 'draining'"); err != nil {
+				t.Fatal(err)
+			}
+			if err := h.eng.Maintain(ctx); err != nil {
+				t.Fatal(err)
+			}
+			h.wait("both carried out", func(s []bellhop.Step) bool { return count(s, bellhop.StepDone, "crm") == 4 })
+		})
+	}
+}
+
 // A look-up that the vendor refuses (the note's contact does not exist) is one step's
 // trouble: a person gets it, and nothing else is held up.
 func TestARefusedLookupGoesToAPersonAndStopsNothingElse(t *testing.T) {

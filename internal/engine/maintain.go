@@ -76,7 +76,11 @@ func (e *Engine) Maintain(ctx context.Context) error {
 		return err
 	}
 	for _, c := range open {
-		e.watchSoon(c.Connection, c.ProbeAt.Sub(e.clock.Now()))
+		wait := c.ProbeAt.Sub(e.clock.Now())
+		if c.State == store.CircuitDraining {
+			wait = 0 // its look has been; the time of it may be of a clock that was put back
+		}
+		e.watchSoon(c.Connection, wait)
 	}
 	if err := e.requeue(ctx); err != nil {
 		return err

@@ -37,7 +37,7 @@ func (db *DB) Realign(ctx context.Context, connections []string) (int, error) {
 				ch.later = append(ch.later, Job{Connection: c, Persons: []string{s.PersonID}, At: due})
 			}
 		}
-		_, err := t.exec(ctx, `UPDATE bellhop.circuits SET probe_at = $1, updated_at = $1 WHERE state = 'open' AND
+		_, err := t.exec(ctx, `UPDATE bellhop.circuits SET probe_at = $1, updated_at = $1 WHERE state <> 'closed' AND
 			(updated_at > $2 OR probe_at > $3)`, t.now, t.now.Add(clockGrace), t.now.Add(longestProbe))
 		return err
 	})
