@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -18,6 +19,8 @@ import (
 // answer, or "try again", sends the same to the next node.
 type load struct {
 	s      *site
+	pad    string // makes what is sent larger
+	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
@@ -26,15 +29,17 @@ type load struct {
 	support map[string]bool   // subject
 	paid    map[string]bool   // e-mail
 	codes   map[int]int
+	refusal string        // what the last 503 said
 	cut     []error       // connections that broke after they had been accepted
 	slowest time.Duration // from the first try to being accepted
 }
 
 // begin starts so many clients.
-func (s *site) load(workers int) *load {
+func (s *site) load(workers int, pad ...string) *load {
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &load{s: s, cancel: cancel, leads: map[string]string{}, support: map[string]bool{}, paid: map[string]bool{},
+	l := &load{s: s, ctx: ctx, cancel: cancel, leads: map[string]string{}, support: map[string]bool{}, paid: map[string]bool{},
 		codes: map[int]int{}}
+	l.pad = strings.Join(pad, "")
 	for w := range workers {
 		l.wg.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
@@ -64,10 +69,10 @@ func (l *load) one(w, n int) {
 	email := id + "@example.com"
 	switch n % 3 {
 	case 0:
-		l.insist(w, "/v1/leads", map[string]string{"email": email, "name": "Lead " + id, "message": "a demo"}, id)
+		l.insist(w, "/v1/leads", map[string]string{"email": email, "name": "Lead " + id, "message": "a demo" + l.pad}, id)
 		l.note(func() { l.leads[email] = "Lead " + id })
 	case 1:
-		l.insist(w, "/v1/support-requests", map[string]string{"email": email, "subject": "Help " + id, "message": "broken"}, id)
+		l.insist(w, "/v1/support-requests", map[string]string{"email": email, "subject": "Help " + id, "message": "broken" + l.pad}, id)
 		l.note(func() { l.support["Help "+id] = true })
 	case 2:
 		l.deliver(w, l.s.box.Stripe().PayCheckout(sandbox.CheckoutParams{Email: email, Name: "Payer " + id, Amount: 4900, Currency: "eur"}))
@@ -93,10 +98,13 @@ func (l *load) saw(code int, err error) {
 
 func (l *load) insist(first int, path string, body any, id string) {
 	began := time.Now()
-	for try := 0; try < 4000; try++ {
+	for try := 0; !l.givenUp(try); try++ {
 		n := l.s.nodes[(first+try)%len(l.s.nodes)]
 		code, out, err := n.call("POST", path, serverKey, body, "Idempotency-Key", id)
 		l.saw(code, err)
+		if code == http.StatusServiceUnavailable {
+			l.note(func() { l.refusal = fmt.Sprint(out["detail"]) })
+		}
 		switch {
 		case err == nil && code/100 == 2:
 			l.note(func() { l.slowest = max(l.slowest, time.Since(began)) })
@@ -110,8 +118,13 @@ func (l *load) insist(first int, path string, body any, id string) {
 	l.s.t.Errorf("%s was never accepted", path)
 }
 
+// givenUp ends tries that lead nowhere, soon when the test has failed already.
+func (l *load) givenUp(try int) bool {
+	return try > 4000 || (try > 20 && l.ctx.Err() != nil && l.s.t.Failed())
+}
+
 func (l *load) deliver(first int, evs []sandbox.Event) {
-	for try := 0; len(evs) > 0 && try < 4000; try++ {
+	for try := 0; len(evs) > 0 && !l.givenUp(try); try++ {
 		n := l.s.nodes[(first+try)%len(l.s.nodes)]
 		res, err := l.s.box.Deliver(context.Background(), n.url+"/webhooks/stripe", evs, sandbox.DeliverOpts{})
 		if err != nil {
@@ -152,6 +165,11 @@ func (l *load) check(limit time.Duration) {
 	if up == nil {
 		t.Fatal("no node is ready")
 	}
+	defer func() {
+		if t.Failed() {
+			t.Logf("open steps: %v", up.open())
+		}
+	}()
 	l.s.until("everything to be carried out", limit, up.drained)
 	snap := l.s.box.Snapshot()
 	contacts, tickets, notes := map[string]int{}, map[string]int{}, map[string]int{}

@@ -243,8 +243,9 @@ func TestARollingRestartLosesNothing(t *testing.T) {
 	l := s.load(4)
 	s.until("some load", 30*time.Second, func() bool { return l.accepted() > 30 })
 	for _, n := range s.nodes {
-		before := l.accepted()
+		before, began := l.accepted(), time.Now()
 		n.end(syscall.SIGTERM)
+		t.Logf("a node under load ended %s after SIGTERM", time.Since(began).Round(100*time.Millisecond))
 		s.until("the others to go on", 10*time.Second, func() bool { return l.accepted() > before })
 		n.start()
 	}

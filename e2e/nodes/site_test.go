@@ -217,7 +217,7 @@ func (n *node) logText() string {
 func (s *site) dumpLogs() {
 	for i, n := range s.nodes {
 		text := n.logText()
-		s.t.Logf("the end of the log of node %d:\n%s", i, text[max(0, len(text)-4000):])
+		s.t.Logf("the end of the log of node %d:\n%s", i, text[max(0, len(text)-40000):])
 	}
 }
 

@@ -40,16 +40,9 @@ func (e *Engine) decide(c *conn, am connector.ActionManifest, s store.DueStep, a
 	if uncertain && am.Once == connector.OnceNone {
 		return e.hand(c, out, bellhop.ClassUnknownOutcome)
 	}
-	// A process that stood still has heard nothing of the vendor: that is no failure of it.
-	stood := att.Duration > am.Timeout()+2*time.Second
 	attempts := s.Attempts + 1
 	exhausted := attempts >= e.o.Retry.Attempts
-	answered, broken := refusedLookup(ce), false
-	if answered {
-		c.succeeded(now) // it is this step that cannot be looked up, not the vendor that is down
-	} else if !stood {
-		broken = c.failed()
-	}
+	answered, broken := heard(c, am, att, ce, now)
 	switch {
 	case answered && exhausted:
 		return e.hand(c, out, bellhop.ClassUnknownOutcome)
@@ -71,6 +64,20 @@ func (e *Engine) decide(c *conn, am connector.ActionManifest, s store.DueStep, a
 	}
 	out.DueAt = now.Add(wait)
 	return out
+}
+
+// heard notes what a failed try says of the vendor: that it answered, though it could not
+// say what became of this step, or that it failed and, with that, whether too often.
+func heard(c *conn, am connector.ActionManifest, att *bellhop.Attempt, ce *connector.Error, now time.Time) (answered, broken bool) {
+	switch {
+	case refusedLookup(ce):
+		c.succeeded(now) // it is this step that cannot be looked up, not the vendor that is down
+		return true, false
+	case att.Duration > am.Timeout()+2*time.Second:
+		return false, false // a process that stood still has heard nothing of the vendor
+	default:
+		return false, c.failed()
+	}
 }
 
 // refusedLookup reports whether the vendor answered a look-up, with a no.

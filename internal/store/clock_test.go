@@ -97,14 +97,14 @@ func TestAWaitIsAsLongAsItWasMeantToBe(t *testing.T) {
 			rec := store.NewRecorder(db, store.IncidentPlans{})
 			t.Cleanup(rec.Close)
 			contact := steps(t, db, store.StepFilter{Kind: string(bellhop.ActionUpsertContact)})[0]
-			now := clock.Now()
+			now := db.Clock().Now()
 			clock.move(-5 * time.Hour)
 			if _, err := rec.Record(context.Background(), store.Outcome{Step: contact, State: bellhop.StepRetrying, Decided: now,
 				DueAt: now.Add(30 * time.Second), Class: bellhop.ClassUnavailable}); err != nil {
 				t.Fatal(err)
 			}
 			after := steps(t, db, store.StepFilter{Kind: string(bellhop.ActionUpsertContact)})[0]
-			if wait := after.DueAt.Sub(clock.Now()); wait < 20*time.Second || wait > 31*time.Second {
+			if wait := after.DueAt.Sub(db.Clock().Now()); wait < 20*time.Second || wait > 31*time.Second {
 				t.Errorf("it waits %s, want 30s", wait)
 			}
 		})

@@ -234,8 +234,7 @@ func (db *DB) txOnce(ctx context.Context, fn func(*Tx) error) error {
 	if err = fn(&Tx{tx: tx, db: db, now: db.clock.Now()}); err == nil {
 		err = tx.Commit()
 	}
-	db.noteOutage(err)
-	return err
+	return db.noteOutage(err)
 }
 
 func (t *Tx) dialect() Kind { return t.db.kind }

@@ -6,6 +6,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -21,7 +23,7 @@ func Outage(err error) string {
 	switch {
 	case err == nil:
 		return ""
-	case noSpace(err), errors.Is(err, errDiskFull):
+	case noSpace(err):
 		return "The disk of the database is full."
 	}
 	var pg *pgconn.PgError
@@ -73,7 +75,7 @@ func brokenConn(err error) bool {
 func noSpace(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && (pg.Code == "53100" || strings.Contains(pg.Message, "No space left")) ||
-		errors.Is(err, sqlite3.FULL)
+		errors.Is(err, sqlite3.FULL) || errors.Is(err, errDiskFull)
 }
 
 // fullFor is how long a full disk is told of after the last write that met it. Small
@@ -87,22 +89,37 @@ type outageNote struct {
 	readOnly atomic.Int64              // counts the times that the database was read-only
 }
 
-// noteOutage remembers what a transaction met.
-func (db *DB) noteOutage(err error) {
-	if err == nil {
-		return
-	}
+// noteOutage remembers what a transaction met, and returns it with what can be found out
+// about it.
+func (db *DB) noteOutage(err error) error {
 	var pg *pgconn.PgError
 	switch {
+	case err == nil:
+	case errors.Is(err, sqlite3.IOERR) && !db.roomForMore():
+		err = errors.Join(errDiskFull, err)
+		fallthrough
 	case noSpace(err):
 		now := db.clock.Now()
 		db.outage.full.Store(&now)
 	case errors.As(err, &pg) && pg.Code == "25006":
 		db.outage.readOnly.Add(1)
 	}
+	return err
 }
 
-// errDiskFull is what Ready answers while writes find no room.
+// roomForMore tells whether the disk of a SQLite file has room. SQLite says of a full
+// disk only that it could not write.
+func (db *DB) roomForMore() bool {
+	f, err := os.CreateTemp(filepath.Dir(db.path), ".bellhop-room-")
+	if err != nil {
+		return false
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(make([]byte, 1<<20))
+	return errors.Join(err, f.Close()) == nil
+}
+
+// errDiskFull says that writes find no room.
 var errDiskFull = errors.New("the disk of the database is full")
 
 // Ready checks that the database answers and that the last writes found room.

@@ -228,6 +228,14 @@ func (c *Cluster) Restart(ctx context.Context, immediate bool) error {
 	if err := c.server.stop(ctx, how); err != nil {
 		return err
 	}
+	return c.Resume(ctx)
+}
+
+// Pause stops the server in order; Resume starts it again.
+func (c *Cluster) Pause(ctx context.Context) error { return c.server.stop(ctx, stopFast) }
+
+// Resume starts a stopped server again under the same address.
+func (c *Cluster) Resume(ctx context.Context) error {
 	poll := time.NewTicker(50 * time.Millisecond)
 	defer poll.Stop()
 	for {
