@@ -23,10 +23,10 @@ const lateAfter = time.Second
 
 // ledger is what the store and the vendors hold at the end.
 type ledger struct {
-	unnamed int // tasks for payments that named nobody for too long, by a clock that jumped
-	steps []bellhop.Step // oldest first
-	snap  sandbox.Snapshot
-	calls []sandbox.CallRecord
+	unnamed int            // tasks for payments that named nobody for too long, by a clock that jumped
+	steps   []bellhop.Step // oldest first
+	snap    sandbox.Snapshot
+	calls   []sandbox.CallRecord
 }
 
 // check compares what was accepted, what the store says and what the vendors hold.
