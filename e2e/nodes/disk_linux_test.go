@@ -126,7 +126,7 @@ func (s *site) fullDisk(l *load, fill func() func()) {
 // shows in /readyz, and is over by itself when there is space again.
 func TestAFullDiskOnSQLite(t *testing.T) {
 	t.Parallel()
-	dir, mounted := smallDisk(t, 12)
+	dir, mounted := smallDisk(t, 96)
 	if !mounted {
 		dir = t.TempDir()
 	}
