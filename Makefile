@@ -16,7 +16,7 @@ PARALLEL := -p 2
 
 .PHONY: help
 help: ## show this help
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## the demo: server, fake vendors, conversations; needs Go and nothing else
@@ -64,10 +64,15 @@ chaos: ## break everything at once, SEEDS (1000) times over from seed SEED (1)
 	BELLHOP_CHAOS_SEEDS=$(SEEDS) BELLHOP_CHAOS_SEED=$(SEED) $(GO) test -count=1 -timeout 6h -v -run Chaos ./e2e/chaos
 
 .PHONY: bench
-bench: ## benchmarks; BENCH=regexp picks
+bench: ## Bellhop beside hand-written floors, on each store; ARGS='-full' or '-work W1 -rounds 3'
+	@scripts/install-test-deps.sh postgres
+	$(GO) run ./bench -json bench.json $(ARGS)
+
+.PHONY: microbench
+microbench: ## benchmarks of single parts; BENCH=regexp picks
 	@scripts/install-test-deps.sh postgres
 	$(GO) test $(PARALLEL) -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin coverage.out
+	rm -rf bin coverage.out bench.json

@@ -70,25 +70,9 @@ func (c *client) exchange(request []byte) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("not HTTP: %q", line)
 	}
-	length, closing := -1, false
-	for {
-		if line, err = c.r.ReadSlice('\n'); err != nil {
-			return 0, err
-		}
-		if line = bytes.TrimRight(line, "\r\n"); len(line) == 0 {
-			break
-		}
-		name, value, _ := bytes.Cut(line, []byte(":"))
-		switch {
-		case len(name) == 14 && strings.EqualFold(string(name), "content-length"):
-			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
-				return 0, err
-			}
-		case len(name) == 10 && strings.EqualFold(string(name), "connection"):
-			closing = strings.EqualFold(string(bytes.TrimSpace(value)), "close")
-		case len(name) == 17 && strings.EqualFold(string(name), "transfer-encoding"):
-			return 0, errors.New("a chunked answer; the benchmark asks for none")
-		}
+	length, closing, err := c.headers()
+	if err != nil {
+		return 0, err
 	}
 	if status == 204 {
 		length = 0
@@ -104,6 +88,32 @@ func (c *client) exchange(request []byte) (int, error) {
 		c.close()
 	}
 	return status, nil
+}
+
+// headers reads the headers of an answer: its length, -1 when it says none, and whether
+// the server closes the connection after it.
+func (c *client) headers() (length int, closing bool, err error) {
+	length = -1
+	for {
+		line, err := c.r.ReadSlice('\n')
+		if err != nil {
+			return 0, false, err
+		}
+		if line = bytes.TrimRight(line, "\r\n"); len(line) == 0 {
+			return length, closing, nil
+		}
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		switch {
+		case len(name) == 14 && strings.EqualFold(string(name), "content-length"):
+			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
+				return 0, false, err
+			}
+		case len(name) == 10 && strings.EqualFold(string(name), "connection"):
+			closing = strings.EqualFold(string(bytes.TrimSpace(value)), "close")
+		case len(name) == 17 && strings.EqualFold(string(name), "transfer-encoding"):
+			return 0, false, errors.New("a chunked answer; the benchmark asks for none")
+		}
+	}
 }
 
 // workload makes requests and judges answers. Each worker has one of its own.

@@ -149,7 +149,7 @@ func newLab(ctx context.Context, o opts) (*lab, error) {
 		}
 	}
 	if strings.Contains(o.stores, string(store.Postgres)) {
-		if l.pg, err = storetest.StartPostgres("", storetest.Opts{Durable: true, Settings: strings.Fields(o.pgSettings)}); err != nil {
+		if l.pg, err = storetest.StartPostgres("", storetest.Opts{Durable: true, Settings: append(serverSettings(), strings.Fields(o.pgSettings)...)}); err != nil {
 			l.close()
 			return nil, err
 		}
@@ -160,6 +160,11 @@ func newLab(ctx context.Context, o opts) (*lab, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// serverSettings are those of a small database server of a founder, not those of a test.
+func serverSettings() []string {
+	return []string{"shared_buffers=512MB", "max_wal_size=4GB", "maintenance_work_mem=256MB"}
 }
 
 func (l *lab) close() {

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	neturl "net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -71,7 +73,11 @@ func (l *lab) dropDatabase(ctx context.Context, kind store.Kind, url string) err
 	if kind == store.SQLite {
 		return os.RemoveAll(filepath.Dir(url[len("sqlite:"):]))
 	}
-	return l.pg.DropDB(ctx, fmt.Sprintf("b%d", l.dbs))
+	u, err := neturl.Parse(url)
+	if err != nil {
+		return err
+	}
+	return l.pg.DropDB(ctx, strings.TrimPrefix(u.Path, "/"))
 }
 
 func freeAddr() (string, error) {

@@ -13,6 +13,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -39,7 +40,11 @@ func serve(path string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
+	go func() { // the test holds the other end: a server does not outlive it
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(3)
+	}()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	os.Exit(cli.Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, cli.Build{Version: "chaos", Clock: clock}))
+	os.Exit(cli.Run(ctx, os.Args[1:], nil, os.Stdout, os.Stderr, cli.Build{Version: "chaos", Clock: clock}))
 }

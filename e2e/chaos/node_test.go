@@ -65,6 +65,9 @@ func (n *node) startLocked() error {
 		cmd := exec.Command(self, "serve", "--config", n.config)
 		cmd.Env = append(os.Environ(), clockEnv+"="+n.clock, "BELLHOP_OPERATOR_KEY="+operatorKey, "BELLHOP_SERVER_KEY="+serverKey)
 		cmd.Stdout, cmd.Stderr, cmd.Dir = n.log, n.log, filepath.Dir(n.config)
+		if _, err := cmd.StdinPipe(); err != nil { // closed when the process ends, theirs or ours
+			return err
+		}
 		if err := cmd.Start(); err != nil {
 			return err
 		}

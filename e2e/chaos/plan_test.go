@@ -83,7 +83,7 @@ func newPlan(seed uint64) *plan {
 		patient: seed%50 == 49, gentle: r.IntN(2) == 0}
 	if seed%2 == 1 {
 		p.kind = store.Postgres
-		if r.IntN(3) == 0 {
+		if r.IntN(2) == 0 {
 			p.nodes = 2
 		}
 	}

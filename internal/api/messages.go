@@ -107,7 +107,10 @@ func (a *API) turn(ctx context.Context, conv store.ConversationState, in *messag
 		}
 		return a.told(ctx, conv, old)
 	}
-	ans := a.ask(ctx, conv, in.Body.Text, delta)
+	ans, err := a.ask(ctx, conv, in.Body.Text, delta)
+	if err != nil {
+		return nil, err
+	}
 	t := intake.Turn{ConversationID: conv.ID, Owner: conv.Owner, ClientID: in.Body.ID, Text: in.Body.Text, Reply: ans.Text,
 		Decision: ans.Decision, CorrelationID: correlationOf(ctx)}
 	if ans.Escalate {
@@ -149,25 +152,30 @@ func (a *API) told(ctx context.Context, conv store.ConversationState, turn []sto
 }
 
 // ask lets the assistant answer. When it fails the customer is answered honestly and a
-// person gets the question: a broken assistant must not break the chat.
-func (a *API) ask(ctx context.Context, conv store.ConversationState, text string, delta func(string)) assistant.Answer {
+// person gets the question: a broken assistant must not break the chat. A database that
+// does not answer and a client that went away are errors: what the assistant would have
+// said is still to be said when the message is sent again.
+func (a *API) ask(ctx context.Context, conv store.ConversationState, text string, delta func(string)) (assistant.Answer, error) {
 	t := assistant.Turn{ConversationID: conv.ID, Text: text, Known: conv.Fields}
 	msgs, err := a.o.DB.Messages(ctx, conv.ID, 40)
-	if err == nil {
-		for _, m := range msgs {
-			t.History = append(t.History, m.Message)
-		}
-		var facts []store.RequestFacts
-		facts, err = a.o.DB.RequestsByOwner(ctx, conv.Owner, 20)
-		for _, f := range facts {
-			t.Own = append(t.Own, desk.View(f))
-		}
+	if err != nil {
+		return assistant.Answer{}, err
 	}
-	var ans assistant.Answer
-	if err == nil {
-		box, cancel := context.WithTimeout(ctx, assistantTime)
-		defer cancel()
-		ans, err = a.reply(box, t, delta)
+	for _, m := range msgs {
+		t.History = append(t.History, m.Message)
+	}
+	facts, err := a.o.DB.RequestsByOwner(ctx, conv.Owner, 20)
+	if err != nil {
+		return assistant.Answer{}, err
+	}
+	for _, f := range facts {
+		t.Own = append(t.Own, desk.View(f))
+	}
+	box, cancel := context.WithTimeout(ctx, assistantTime)
+	defer cancel()
+	ans, err := a.reply(box, t, delta)
+	if ctx.Err() != nil {
+		return ans, ctx.Err()
 	}
 	if err != nil {
 		a.o.Logger.ErrorContext(ctx, "assistant failed", "error", err.Error(), "correlation_id", correlationOf(ctx))
@@ -179,7 +187,7 @@ func (a *API) ask(ctx context.Context, conv store.ConversationState, text string
 		}
 	}
 	ans.Decision.Escalated = ans.Escalate
-	return ans
+	return ans, nil
 }
 
 func (a *API) reply(ctx context.Context, t assistant.Turn, delta func(string)) (ans assistant.Answer, err error) {

@@ -85,6 +85,16 @@ func (s Settings) SecretValues(m Manifest) []string {
 	return out
 }
 
+// setBaseURL takes base_url; empty means the vendor's own.
+func (s *Settings) setBaseURL(v any) error {
+	u := fmt.Sprint(v)
+	if v == nil || u == "" {
+		return nil
+	}
+	s.BaseURL = strings.TrimRight(u, "/")
+	return checkURL(u)
+}
+
 // ParseSettings checks the raw values of one connection against the vendor's
 // manifest. raw holds strings, bools, numbers, lists and maps as YAML gives them,
 // without name and vendor. The error joins every mistake, each with the field's name.
@@ -103,14 +113,9 @@ func ParseSettings(m Manifest, connection string, raw map[string]any) (Settings,
 	sort.Strings(names)
 	for _, name := range names {
 		if name == "base_url" {
-			u := fmt.Sprint(raw[name])
-			if raw[name] == nil || u == "" {
-				continue
-			}
-			if err := checkURL(u); err != nil {
+			if err := s.setBaseURL(raw[name]); err != nil {
 				errs = append(errs, fmt.Errorf("base_url: %w", err))
 			}
-			s.BaseURL = strings.TrimRight(u, "/")
 			continue
 		}
 		if ours, err := s.setLimit(name, raw[name]); ours {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -20,7 +21,7 @@ const rateLimitPatience = 10 * time.Minute
 func (e *Engine) decide(c *conn, am connector.ActionManifest, s store.DueStep, att *bellhop.Attempt,
 	ce *connector.Error) store.Outcome {
 	now := e.clock.Now()
-	out := store.Outcome{Step: s.Step, Attempt: att, Class: ce.Class, Error: ce.Message}
+	out := store.Outcome{Step: s.Step, Attempt: att, Class: ce.Class, Error: ce.Message, Decided: now}
 	uncertain := ce.Class == bellhop.ClassUnknownOutcome || ce.Class == bellhop.ClassMalformed
 	if s.State == bellhop.StepUnknown || s.State == bellhop.StepRunning {
 		// What an earlier call did is still not known, whatever this try was told, unless
@@ -39,12 +40,13 @@ func (e *Engine) decide(c *conn, am connector.ActionManifest, s store.DueStep, a
 	if uncertain && am.Once == connector.OnceNone {
 		return e.hand(c, out, bellhop.ClassUnknownOutcome)
 	}
-	// A process that stood still has heard nothing of the vendor: that is no failure of it.
-	stood := att.Duration > am.Timeout()+2*time.Second
-	broken := !stood && c.failed()
 	attempts := s.Attempts + 1
 	exhausted := attempts >= e.o.Retry.Attempts
+	answered, broken := heard(c, am, att, ce, now)
 	switch {
+	case answered && exhausted:
+		return e.hand(c, out, bellhop.ClassUnknownOutcome)
+	case answered: // looked up again, in case the vendor was not up to date yet
 	case broken, e.released(c, s), exhausted && !c.successSince(e.seriesStart(att.StartedAt, attempts)):
 		return e.parkFailed(c, out, bellhop.ClassUnavailable, uncertain, e.o.Probe)
 	case exhausted:
@@ -62,6 +64,26 @@ func (e *Engine) decide(c *conn, am connector.ActionManifest, s store.DueStep, a
 	}
 	out.DueAt = now.Add(wait)
 	return out
+}
+
+// heard notes what a failed try says of the vendor: that it answered, though it could not
+// say what became of this step, or that it failed and, with that, whether too often.
+func heard(c *conn, am connector.ActionManifest, att *bellhop.Attempt, ce *connector.Error, now time.Time) (answered, broken bool) {
+	switch {
+	case refusedLookup(ce):
+		c.succeeded(now) // it is this step that cannot be looked up, not the vendor that is down
+		return true, false
+	case att.Duration > am.Timeout()+2*time.Second:
+		return false, false // a process that stood still has heard nothing of the vendor
+	default:
+		return false, c.failed()
+	}
+}
+
+// refusedLookup reports whether the vendor answered a look-up, with a no.
+func refusedLookup(ce *connector.Error) bool {
+	var inner *connector.Error
+	return errors.As(ce.Err, &inner) && inner.Class == bellhop.ClassRejected
 }
 
 // seriesStart estimates when the tries of a step began that end with this one. A retry by
@@ -154,7 +176,7 @@ func (e *Engine) parkFailed(c *conn, out store.Outcome, class bellhop.ErrorClass
 	c.mu.Unlock()
 	out.Incident = &store.Cause{Connection: c.name, Class: class, Detail: detailOf(out)}
 	out.Park = true
-	out.ProbeAt = e.clock.Now().Add(min(probe<<min(probes, 4), max(6*e.o.Probe, probe)))
+	out.ProbeAt = out.Decided.Add(min(probe<<min(probes, 4), max(6*e.o.Probe, probe)))
 	return out
 }
 

@@ -9,6 +9,7 @@ import (
 	"bellhop"
 	"bellhop/internal/connector"
 	"bellhop/internal/engine"
+	"bellhop/internal/store"
 	"bellhop/internal/store/storetest"
 )
 
@@ -28,6 +29,30 @@ func (c *movable) move(by time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.off += by
+}
+
+// A look-up that the vendor refuses (the note's contact does not exist) is one step's
+// trouble: a person gets it, and nothing else is held up.
+func TestARefusedLookupGoesToAPersonAndStopsNothingElse(t *testing.T) {
+	t.Parallel()
+	storetest.ForEach(t, nil, func(t *testing.T, db *store.DB) {
+		h := &harness{crm: newVendor(), desk: newVendor(), alerts: newVendor()}
+		h.crm.refuse = fail(bellhop.ClassRejected, 404)
+		h.crm.script(func(call connector.Call, _ int) (bool, error) {
+			if call.Action == bellhop.ActionAddNote && who(call) == "p1@example.com" {
+				return false, fail(bellhop.ClassUnknownOutcome, 0)
+			}
+			return true, nil
+		})
+		startWith(t, db, h)
+		h.lead(1)
+		h.wait("the note with a person", func(s []bellhop.Step) bool { return count(s, bellhop.StepManual, "crm") == 1 })
+		h.lead(2)
+		h.wait("the next lead", func(s []bellhop.Step) bool { return count(s, bellhop.StepDone, "crm") == 3 })
+		if c, err := db.Circuit(context.Background(), "crm"); err != nil || c.State != store.CircuitClosed {
+			t.Errorf("the circuit is %s (%v)", c.State, err)
+		}
+	})
 }
 
 // A step waits for its connection's turn, a person does it by hand meanwhile: it is not

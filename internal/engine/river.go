@@ -93,7 +93,7 @@ func (e *Engine) newRiver() error {
 	river.AddWorker(workers, &circuitWorker{e: e})
 	queues := map[string]river.QueueConfig{controlQueue: {MaxWorkers: 2}}
 	for name, c := range e.conns {
-		// A job carries up to 16 lanes; the connection's own limits bound the calls.
+		// A job carries up to 32 lanes; the connection's own limits bound the calls.
 		queues[queueOf(name)] = river.QueueConfig{MaxWorkers: max(2, c.manifest.Limits.Concurrency/4)}
 	}
 	poll := pollEvery

@@ -120,8 +120,8 @@ func (e *Engine) runStep(ctx context.Context, c *conn, s store.DueStep, follows,
 		return e.record(ctx, c, e.park(c, s, circuit))
 	}
 	if until := c.pauseEnd(now); !until.IsZero() {
-		return e.record(ctx, c, store.Outcome{Step: s.Step, State: waitState(s), DueAt: until, Class: s.ErrorClass,
-			Error: s.Error})
+		return e.record(ctx, c, store.Outcome{Step: s.Step, State: waitState(s), DueAt: until, Decided: now,
+			Class: s.ErrorClass, Error: s.Error})
 	}
 	release, err := c.acquire(ctx)
 	if err != nil {

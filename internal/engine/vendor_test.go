@@ -19,6 +19,7 @@ type vendor struct {
 	records map[string]int      // key → effects
 	active  map[string]int      // e-mail → calls in flight
 	overlap bool                // two calls of one person at a time
+	refuse  error               // when set, what a look-up is answered with
 	hold    chan struct{}       // when set, calls wait for it
 	started chan connector.Call // when set, told of every call
 }
@@ -82,6 +83,9 @@ func (v *vendor) Do(ctx context.Context, call connector.Call) (connector.Result,
 func (v *vendor) Lookup(_ context.Context, call connector.Call) (connector.Result, bool, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.refuse != nil {
+		return connector.Result{}, false, v.refuse
+	}
 	return connector.Result{VendorID: "found"}, v.records[call.Key] > 0, nil
 }
 

@@ -181,6 +181,9 @@ func insertSteps(ctx context.Context, t *Tx, steps []*stepRow) ([]Job, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := orderLanes(ctx, t, steps, open, delta); err != nil {
+		return nil, err
+	}
 	rows := make([][]any, len(steps))
 	for n, s := range steps {
 		k := laneKey{s.person, s.connection}
@@ -265,7 +268,7 @@ type dueLane struct{ connection, person string }
 
 // lanesPerJob bounds the lanes that one job carries: enough to share its transaction,
 // few enough that several workers of a queue have something to do.
-const lanesPerJob = 16
+const lanesPerJob = 32
 
 // enqueue hands due lanes to the job engine, grouped by connection.
 func enqueue(ctx context.Context, t *Tx, due []dueLane) ([]Job, error) {

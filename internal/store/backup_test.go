@@ -161,7 +161,9 @@ func TestRestoreMigratesAnOlderBackup(t *testing.T) {
 	db := storetest.OpenURL(t, "sqlite:"+path, nil)
 	// As schema 1 had it, for what the test needs.
 	for _, q := range []string{"DELETE FROM schema_migrations WHERE version_id > 1", "DROP TABLE retention", "DROP TABLE step_keys",
-		"DROP INDEX requests_correlation", "CREATE INDEX payment_refs_payment ON payment_refs (payment_id)"} {
+		"DROP INDEX requests_correlation", "CREATE INDEX payment_refs_payment ON payment_refs (payment_id)",
+		"CREATE INDEX requests_person ON requests (person_id)", "DROP INDEX steps_finished",
+		"CREATE INDEX steps_updated ON steps (updated_at)"} {
 		if _, err := db.Writer().Exec(q); err != nil {
 			t.Fatal(err)
 		}

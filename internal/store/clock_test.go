@@ -85,6 +85,32 @@ func TestAClockThatIsPutBackStallsNothing(t *testing.T) {
 	}
 }
 
+// A wait that was worked out before the clock was put back, and written after.
+func TestAWaitIsAsLongAsItWasMeantToBe(t *testing.T) {
+	t.Parallel()
+	for _, kind := range storetest.Kinds() {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			clock := &movable{off: 5 * time.Hour}
+			db := storetest.Open(t, kind, clock)
+			newFixture(t, db).lead(t, "ada@example.com", "k1")
+			rec := store.NewRecorder(db, store.IncidentPlans{})
+			t.Cleanup(rec.Close)
+			contact := steps(t, db, store.StepFilter{Kind: string(bellhop.ActionUpsertContact)})[0]
+			now := db.Clock().Now()
+			clock.move(-5 * time.Hour)
+			if _, err := rec.Record(context.Background(), store.Outcome{Step: contact, State: bellhop.StepRetrying, Decided: now,
+				DueAt: now.Add(30 * time.Second), Class: bellhop.ClassUnavailable}); err != nil {
+				t.Fatal(err)
+			}
+			after := steps(t, db, store.StepFilter{Kind: string(bellhop.ActionUpsertContact)})[0]
+			if wait := after.DueAt.Sub(db.Clock().Now()); wait < 20*time.Second || wait > 31*time.Second {
+				t.Errorf("it waits %s, want 30s", wait)
+			}
+		})
+	}
+}
+
 // Two machines whose clocks differ by hours: neither takes the other for dead, nor what
 // it carries out at this moment for given up.
 func TestAClockThatIsWrongDoesNotMakeOthersLookDead(t *testing.T) {
@@ -155,6 +181,53 @@ func TestTheJobOfATakenOverStepComesWhenItsLeaseIsOver(t *testing.T) {
 		}
 		if len(list.jobs) != 1 || list.jobs[0].At.Sub(after.DueAt).Abs() > time.Millisecond {
 			t.Errorf("jobs %+v, want one at %s", list.jobs, after.DueAt)
+		}
+	})
+}
+
+// What waits in a lane goes in the order of the commits, also when an earlier step was
+// stored by a machine whose clock was ahead.
+func TestALaneKeepsItsOrderWhenAClockIsPutBack(t *testing.T) {
+	t.Parallel()
+	storetest.ForEach(t, nil, func(t *testing.T, db *store.DB) {
+		ctx := context.Background()
+		f := newFixture(t, db)
+		ask := func(key, wants string) {
+			in := leadIntake("ada@example.com", key)
+			in.Lead.Fields.Wants = wants
+			f.accept(t, in)
+		}
+		ask("k1", "a demo")
+		note := steps(t, db, store.StepFilter{Kind: string(bellhop.ActionAddNote)})[0]
+		const ahead = "0f000000-0000-7000-8000-ffffffffffff" // an id of another century
+		table := "steps"
+		if db.Kind() == store.Postgres {
+			table = "bellhop.steps"
+		}
+		if _, err := db.Writer().ExecContext(ctx, "UPDATE "+table+" SET id = '"+ahead+"' WHERE id = '"+note.ID+"'"); err != nil {
+			t.Fatal(err)
+		}
+		ask("k2", "a quote")
+		var keys []string
+		for {
+			due := heads(t, db, "crm", note)
+			if len(due) == 0 {
+				break
+			}
+			keys = append(keys, due[0].Kind+" "+due[0].EventID)
+			if _, err := db.FinishStep(ctx, due[0].ID, bellhop.StepDone, "olivia"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		seen := map[string]bool{}
+		for i, k := range keys {
+			if i > 0 && k[len(k)-36:] == note.EventID && seen["later"] {
+				t.Errorf("the first event's step came after one of the second: %q", keys)
+			}
+			seen["later"] = seen["later"] || k[len(k)-36:] != note.EventID
+		}
+		if len(keys) < 3 || !seen["later"] {
+			t.Errorf("only %q were carried out", keys)
 		}
 	})
 }

@@ -14,9 +14,12 @@ import (
 // Outcome is what became of one step: the move to record, and everything that changes
 // with it in the same transaction.
 type Outcome struct {
-	Step    bellhop.Step // as it was taken; Version guards the write
-	State   bellhop.StepState
-	DueAt   time.Time
+	Step  bellhop.Step // as it was taken; Version guards the write
+	State bellhop.StepState
+	DueAt time.Time
+	// Decided is when DueAt and ProbeAt were worked out: a clock that is moved before they
+	// are written moves them with it. Zero leaves them as they are.
+	Decided time.Time
 	Class   bellhop.ErrorClass
 	Error   string
 	Result  []byte            // JSON, for done
@@ -177,6 +180,21 @@ func (b *recording) enqueueLater(ctx context.Context) error {
 	}
 	b.jobs = append(b.jobs, jobs...)
 	return b.t.db.queue.Enqueue(ctx, b.t.tx, jobs)
+}
+
+// rebase counts the outcome's waits from now on.
+func (o *Outcome) rebase(now time.Time) {
+	if o.Decided.IsZero() {
+		return
+	}
+	by := now.Sub(o.Decided)
+	if !o.DueAt.IsZero() {
+		o.DueAt = o.DueAt.Add(by)
+	}
+	if !o.ProbeAt.IsZero() {
+		o.ProbeAt = o.ProbeAt.Add(by)
+	}
+	o.Decided = now
 }
 
 // checkJoin looks whether the incident that an untried step was to wait for is still

@@ -32,6 +32,7 @@ func (b *recording) recordSteps(ctx context.Context) error {
 	last := ""
 	for _, i := range order {
 		o := &b.items[i]
+		o.rebase(b.t.now)
 		switch {
 		case o.Step.ID == last, o.Incident != nil, o.Task != nil, o.JoinIncident != "":
 			held = append(held, i) // also the second outcome of one step: it will be stale
