@@ -43,13 +43,13 @@ func TestPostgresRestartsUnderLoad(t *testing.T) {
 	l := s.load(4)
 	for _, immediate := range []bool{false, true} {
 		before := l.accepted()
-		s.until("some load", 30*time.Second, func() bool { return l.accepted() > before+30 })
+		s.until("some load", 90*time.Second, func() bool { return l.accepted() > before+30 })
 		if err := c.Restart(t.Context(), immediate); err != nil {
 			t.Fatal(err)
 		}
 		began := time.Now()
 		for _, n := range s.nodes {
-			s.until("a node to be ready again", 20*time.Second, func() bool { return n.ready() == http.StatusOK })
+			s.until("a node to be ready again", 90*time.Second, func() bool { return n.ready() == http.StatusOK })
 		}
 		t.Logf("ready again %s after the database was (immediate: %v)", time.Since(began).Round(time.Millisecond), immediate)
 	}
@@ -73,7 +73,7 @@ func TestPostgresRestartsUnderLoad(t *testing.T) {
 	l.deliver(0, evs)
 	l.note(func() { l.paid["ada@example.com"] = true })
 	before := l.accepted()
-	s.until("the load to go on", 30*time.Second, func() bool { return l.accepted() > before+10 })
+	s.until("the load to go on", 90*time.Second, func() bool { return l.accepted() > before+10 })
 	l.check(2 * time.Minute)
 	if n := l.codes[http.StatusInternalServerError]; n > 0 {
 		t.Errorf("%d requests were answered with 500", n)
@@ -105,7 +105,7 @@ func TestFailoverToAReplica(t *testing.T) {
 	t.Cleanup(standby.Stop)
 	s := newSite(t, siteOpts{database: storetest.EitherDSN("bellhop", primary, standby), nodes: 2, latency: 5 * time.Millisecond})
 	l := s.load(4)
-	s.until("some load", 30*time.Second, func() bool { return l.accepted() > 60 })
+	s.until("some load", 90*time.Second, func() bool { return l.accepted() > 60 })
 	before := l.accepted()
 	primary.Stop()
 	began := time.Now()
@@ -114,10 +114,10 @@ func TestFailoverToAReplica(t *testing.T) {
 	}
 	promoted := time.Since(began)
 	for _, n := range s.nodes {
-		s.until("a node to be ready again", 30*time.Second, func() bool { return n.ready() == http.StatusOK })
+		s.until("a node to be ready again", 90*time.Second, func() bool { return n.ready() == http.StatusOK })
 	}
 	t.Logf("promoted after %s, both nodes ready after %s", promoted.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
-	s.until("the load to go on", 30*time.Second, func() bool { return l.accepted() > before+30 })
+	s.until("the load to go on", 90*time.Second, func() bool { return l.accepted() > before+30 })
 	l.check(2 * time.Minute)
 	if n := l.codes[http.StatusInternalServerError]; n > 0 {
 		t.Errorf("%d requests were answered with 500", n)
@@ -170,7 +170,7 @@ func TestNoConnectionsLeft(t *testing.T) {
 		}
 		return "pid NOT IN (" + strings.Join(pids, ",") + ")"
 	}
-	s.until("the node to have no connection", 30*time.Second, func() bool {
+	s.until("the node to have no connection", 90*time.Second, func() bool {
 		grab()
 		ours(mine())
 		grab()
@@ -184,11 +184,11 @@ func TestNoConnectionsLeft(t *testing.T) {
 		o.Close(context.Background())
 	}
 	began := time.Now()
-	s.until("the node to be ready again", 20*time.Second, func() bool { return n.ready() == http.StatusOK })
+	s.until("the node to be ready again", 90*time.Second, func() bool { return n.ready() == http.StatusOK })
 	t.Logf("ready again after %s", time.Since(began).Round(time.Millisecond))
 	l := s.load(2)
 	l.deliver(0, evs)
-	s.until("the load", 30*time.Second, func() bool { return l.accepted() > 20 })
+	s.until("the load", 90*time.Second, func() bool { return l.accepted() > 20 })
 	l.check(time.Minute)
 }
 

@@ -87,7 +87,7 @@ func random(t *testing.T) string {
 func (s *site) fullDisk(l *load, fill func() func()) {
 	t := s.t
 	t.Helper()
-	s.until("some load", 30*time.Second, func() bool { return l.accepted() > 20 })
+	s.until("some load", 90*time.Second, func() bool { return l.accepted() > 20 })
 	empty := fill()
 	n := s.nodes[0]
 	refusals := func() int {
@@ -95,8 +95,8 @@ func (s *site) fullDisk(l *load, fill func() func()) {
 		defer l.mu.Unlock()
 		return l.codes[http.StatusServiceUnavailable]
 	}
-	s.until("requests to be refused", 30*time.Second, func() bool { return refusals() > 5 })
-	s.until("/readyz to say that the disk is full", 10*time.Second, func() bool {
+	s.until("requests to be refused", 90*time.Second, func() bool { return refusals() > 5 })
+	s.until("/readyz to say that the disk is full", 90*time.Second, func() bool {
 		code, out, err := n.call("GET", "/readyz", "", nil)
 		return err == nil && code == http.StatusServiceUnavailable && strings.Contains(fmt.Sprint(out["detail"]), "disk of the database is full")
 	})
@@ -111,11 +111,11 @@ func (s *site) fullDisk(l *load, fill func() func()) {
 	}
 	empty()
 	began, before := time.Now(), l.accepted()
-	s.until("the load to go on", 30*time.Second, func() bool { return l.accepted() > before+10 })
+	s.until("the load to go on", 90*time.Second, func() bool { return l.accepted() > before+10 })
 	t.Logf("accepted again %s after there was space", time.Since(began).Round(time.Millisecond))
 	l.deliver(0, evs)
 	l.note(func() { l.paid["ada@example.com"] = true })
-	s.until("/readyz", 20*time.Second, func() bool { return n.ready() == http.StatusOK })
+	s.until("/readyz", 90*time.Second, func() bool { return n.ready() == http.StatusOK })
 	l.check(2 * time.Minute)
 	if c := l.codes[http.StatusInternalServerError]; c > 0 {
 		t.Errorf("%d requests were answered with 500", c)
@@ -126,7 +126,7 @@ func (s *site) fullDisk(l *load, fill func() func()) {
 // shows in /readyz, and is over by itself when there is space again.
 func TestAFullDiskOnSQLite(t *testing.T) {
 	t.Parallel()
-	dir, mounted := smallDisk(t, 12)
+	dir, mounted := smallDisk(t, 96)
 	if !mounted {
 		dir = t.TempDir()
 	}

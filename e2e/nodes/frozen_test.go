@@ -48,11 +48,11 @@ func TestAFrozenNodeIsRelievedAndDoesNoHarmWhenItWakes(t *testing.T) {
 			version, steps := s.box.Snapshot().Version, other.steps("")
 			if how == "frozen" {
 				victim.signal(syscall.SIGCONT)
-				s.until("the woken node to answer", 20*time.Second, func() bool { return victim.ready() == http.StatusOK })
+				s.until("the woken node to answer", 90*time.Second, func() bool { return victim.ready() == http.StatusOK })
 				wait(8 * time.Second) // two of its polls, and whatever its timers want
 				// It is a node like any other again.
 				victim.must("POST", "/v1/support-requests", serverKey, map[string]string{"email": "d@example.com", "subject": "After", "message": "x"}, "Idempotency-Key", "after")
-				s.until("the woken node to work", 30*time.Second, func() bool { return s.box.Counts().Tickets == 2 && victim.drained() })
+				s.until("the woken node to work", 90*time.Second, func() bool { return s.box.Counts().Tickets == 2 && victim.drained() })
 				if after := s.box.Snapshot(); after.Version != version+1 {
 					t.Errorf("the vendors changed %d times after the node woke, want 1 for the new ticket", after.Version-version)
 				}
@@ -78,7 +78,7 @@ func (s *site) catch(n *node) int {
 	}
 	caught := func(path string, times int) {
 		s.t.Helper()
-		s.until("the call of "+path, 15*time.Second, func() bool {
+		s.until("the call of "+path, 90*time.Second, func() bool {
 			c := 0
 			for _, r := range s.box.Calls() {
 				if r.Method+" "+r.Path == path {
@@ -95,15 +95,15 @@ func (s *site) catch(n *node) int {
 	// A note that is made and not answered.
 	hubspot(hold("POST /crm/v3/objects/notes$"))
 	lead("note@example.com", "No Te", "a demo")
-	s.until("the note at the vendor", 15*time.Second, func() bool { return s.box.Counts().Notes == 1 })
+	s.until("the note at the vendor", 90*time.Second, func() bool { return s.box.Counts().Notes == 1 })
 	// A ticket that is made and not answered.
 	s.box.SetFaults(sandbox.Zendesk, hold("POST /api/v2/tickets.json"))
 	n.must("POST", "/v1/support-requests", serverKey, map[string]string{"email": "t@example.com", "subject": "Caught", "message": "x"}, "Idempotency-Key", "t")
-	s.until("the ticket at the vendor", 15*time.Second, func() bool { return s.box.Counts().Tickets == 1 })
+	s.until("the ticket at the vendor", 90*time.Second, func() bool { return s.box.Counts().Tickets == 1 })
 	// A contact that is written and not answered.
 	hubspot(hold("POST /crm/v3/objects/contacts/batch/upsert"))
 	lead("contact@example.com", "Old Name", "")
-	s.until("the contact at the vendor", 15*time.Second, func() bool { return s.box.Counts().Contacts == 3 })
+	s.until("the contact at the vendor", 90*time.Second, func() bool { return s.box.Counts().Contacts == 3 })
 	return 4
 }
 

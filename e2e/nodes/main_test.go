@@ -7,6 +7,7 @@ package nodes
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -25,6 +26,12 @@ const clockEnv = "BELLHOP_NODES_CLOCK"
 func TestMain(m *testing.M) {
 	if off := os.Getenv(clockEnv); off != "" {
 		serve(off)
+	}
+	// These tests wait much more than they work: more of them at a time than there are cores.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
 	}
 	storetest.Main(m)
 }

@@ -51,7 +51,7 @@ func TestAnyNodeTakesAnyRequest(t *testing.T) {
 		}
 	}
 	t.Logf("the stream of a third node had everything %s later", time.Since(began).Round(time.Millisecond))
-	s.until("one contact and one note", 30*time.Second, func() bool {
+	s.until("one contact and one note", 90*time.Second, func() bool {
 		n := s.box.Counts()
 		return n.Contacts == 1 && n.Notes == 1 && c.drained()
 	})
@@ -158,7 +158,7 @@ func TestOneWebhookAtAllNodesIsTakenOnce(t *testing.T) {
 			t.Errorf("%s was accepted %d times, want 1", e.Type, accepted[e.ID])
 		}
 	}
-	s.until("the CRM update", 30*time.Second, func() bool { return s.box.Counts().Contacts == 1 && s.nodes[1].drained() })
+	s.until("the CRM update", 90*time.Second, func() bool { return s.box.Counts().Contacts == 1 && s.nodes[1].drained() })
 	if c := s.box.Snapshot().Contacts; len(c) != 1 || c[0].Writes != 1 {
 		t.Errorf("contacts %+v, want one written once", c)
 	}
@@ -195,7 +195,7 @@ func TestPeriodicWorkIsDoneOnce(t *testing.T) {
 		n.begin() // all at once, on a database that has things to do
 	}
 	for _, n := range s.nodes {
-		s.until("a node to be ready", 30*time.Second, func() bool { return n.ready() == http.StatusOK })
+		s.until("a node to be ready", 90*time.Second, func() bool { return n.ready() == http.StatusOK })
 	}
 	s.until("the lost work to be done", time.Minute, func() bool {
 		return s.box.Counts().Tickets >= 20 && s.nodes[0].drained()
@@ -241,12 +241,12 @@ func TestARollingRestartLosesNothing(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteOpts{database: storetest.URL(t, store.Postgres), nodes: 3, latency: 20 * time.Millisecond})
 	l := s.load(4)
-	s.until("some load", 30*time.Second, func() bool { return l.accepted() > 30 })
+	s.until("some load", 90*time.Second, func() bool { return l.accepted() > 30 })
 	for _, n := range s.nodes {
 		before, began := l.accepted(), time.Now()
 		n.end(syscall.SIGTERM)
 		t.Logf("a node under load ended %s after SIGTERM", time.Since(began).Round(100*time.Millisecond))
-		s.until("the others to go on", 10*time.Second, func() bool { return l.accepted() > before })
+		s.until("the others to go on", 90*time.Second, func() bool { return l.accepted() > before })
 		n.start()
 	}
 	l.check(time.Minute)

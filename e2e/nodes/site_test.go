@@ -149,7 +149,7 @@ func (n *node) begin() {
 func (n *node) start() {
 	n.s.t.Helper()
 	n.begin()
-	n.s.until("node "+n.url+" to be ready", 30*time.Second, func() bool {
+	n.s.until("node "+n.url+" to be ready", 90*time.Second, func() bool {
 		select {
 		case <-n.ended:
 			n.s.t.Fatal("a node ended at its start")

@@ -28,11 +28,11 @@ func TestNodesWhoseClocksAreAnHourApart(t *testing.T) {
 	// A ticket that fails twice waits two seconds each time, by everybody's watch.
 	s.box.SetFaults(sandbox.Zendesk, sandbox.Fault{Mode: sandbox.FaultServerErrorBefore, Status: http.StatusServiceUnavailable, Count: 2, Path: "POST /api/v2/tickets.json"})
 	slow.must("POST", "/v1/support-requests", serverKey, map[string]string{"email": "bob@example.com", "subject": "Late", "message": "x"}, "Idempotency-Key", "late")
-	took := s.until("the ticket", 30*time.Second, func() bool { return s.box.Counts().Tickets == 1 })
+	took := s.until("the ticket", 90*time.Second, func() bool { return s.box.Counts().Tickets == 1 })
 	if took < 2*time.Second {
 		t.Errorf("two retries took %s, they were not waited for", took)
 	}
-	s.until("everything", 30*time.Second, func() bool { return fast.drained() && slow.drained() })
+	s.until("everything", 90*time.Second, func() bool { return fast.drained() && slow.drained() })
 	contact := s.box.Snapshot().Contacts
 	if len(contact) != 1 || contact[0].Properties["firstname"] != "Fourth" {
 		t.Errorf("contacts %+v, want one, with what was said last", contact)

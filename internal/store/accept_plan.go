@@ -55,7 +55,7 @@ func (b *batch) plan(ctx context.Context) error {
 			if person == "" {
 				person = NoPerson
 			}
-			s := &stepRow{id: b.t.db.ids.next(b.t.now), person: person, connection: p.Connection, key: p.Key, planned: p, item: i,
+			s := &stepRow{id: NewID(), person: person, connection: p.Connection, key: p.Key, planned: p, item: i,
 				eventID: ev.ID, correlationID: ev.CorrelationID}
 			if p.MayExist && !firstTold {
 				mayExist[p.Key] = true

@@ -2,12 +2,8 @@ package store
 
 import (
 	"context"
-	"encoding/binary"
-	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/google/uuid"
 
 	"bellhop"
 )
@@ -95,24 +91,4 @@ func (db *DB) shared(ctx context.Context, q queryer) (time.Time, error) {
 		db.common.set(before, db.common.own.Now(), now)
 	}
 	return now, err
-}
-
-// laneIDs makes the ids that a lane is ordered by: UUIDv7 of the shared clock, always
-// ascending in one process. Ids that order nothing between nodes come from NewID.
-type laneIDs struct {
-	mu   sync.Mutex
-	last uint64
-}
-
-// next returns an id that sorts after every earlier one of this process. A UUIDv7 has the
-// milliseconds in its first 48 bits; the 12 bits behind the version order ids within one.
-func (l *laneIDs) next(now time.Time) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	ms := uint64(max(now.UnixMilli(), 0))
-	within := uint64(now.Nanosecond()%int(time.Millisecond)) >> 8
-	l.last = max(ms<<12|within, l.last+1)
-	id := uuid.Must(uuid.NewV7())
-	binary.BigEndian.PutUint64(id[:8], l.last>>12<<16|7<<12|l.last&0xfff)
-	return id.String()
 }

@@ -61,7 +61,6 @@ type DB struct {
 	clock bellhop.Clock
 	// common is the clock on Postgres, nil on SQLite
 	common *sharedClock
-	ids    laneIDs
 	// pooled is set behind a transaction pooler
 	pooled bool
 	outage outageNote
