@@ -9,7 +9,8 @@ SEEDS    ?= 1000
 SEED     ?= 1
 BENCH    ?= .
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-# Two packages at a time: several of them start a database server of their own.
+# Two packages at a time: several of them start a database server of their own. Those that
+# run the real processes go one after the other: each wants the machine for itself.
 PARALLEL := -p 2
 
 .DEFAULT_GOAL := help
@@ -32,7 +33,8 @@ deps: ## install PostgreSQL, PgBouncer and Chromium where they are missing
 
 .PHONY: test
 test: deps ## every test, on SQLite and on PostgreSQL
-	$(GO) test $(PARALLEL) $(TESTFLAGS) $(PKG)
+	$(GO) test $(PARALLEL) $(TESTFLAGS) $(shell $(GO) list $(PKG) | grep -v /e2e)
+	$(GO) test -p 1 $(TESTFLAGS) $(shell $(GO) list $(PKG) | grep /e2e)
 
 .PHONY: check
 check: ## everything that CI runs

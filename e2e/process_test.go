@@ -132,7 +132,7 @@ func (w *world) start() {
 	w.mu.Lock()
 	w.cmd = cmd
 	w.mu.Unlock()
-	if !w.ready(15 * time.Second) {
+	if !w.ready(60 * time.Second) {
 		w.dumpLog()
 		w.t.Fatal("the server did not become ready")
 	}
