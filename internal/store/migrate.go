@@ -142,23 +142,53 @@ func riverUp(ctx context.Context, d riverdriver.Driver[*sql.Tx], schema string) 
 	return err
 }
 
+// lockRetry is how long a process waits before it asks again for the lock of another
+// one that migrates.
+const lockRetry = 200 * time.Millisecond
+
 // migrationLock waits for other migrating processes. On Postgres it holds an advisory
 // lock in an open transaction on a connection of its own; on SQLite the writer's
 // transactions and goose's own table keep two migrations from mixing, and a server has
 // taken the file's lock before.
+//
+// It asks again and again instead of waiting inside Postgres: a wait is an open
+// transaction, which a pooler gives a session of its own. As many waiting nodes as the
+// pooler has sessions would leave none for the node that they wait for.
 func (db *DB) migrationLock(ctx context.Context) (func(), error) {
 	if db.kind == SQLite {
 		return func() {}, nil
 	}
+	for {
+		unlock, err := db.tryMigrationLock(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("migrate: %w", err)
+		}
+		if unlock != nil {
+			return unlock, nil
+		}
+		if err := wait(ctx, lockRetry); err != nil {
+			return nil, fmt.Errorf("migrate: waiting for another process that migrates: %w", err)
+		}
+	}
+}
+
+// tryMigrationLock returns nil when another process has the lock.
+func (db *DB) tryMigrationLock(ctx context.Context) (func(), error) {
 	tx, err := db.w.BeginTx(ctx, nil)
 	if err != nil {
-		return nil, fmt.Errorf("migrate: %w", err)
+		return nil, err
 	}
-	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(schemaLock)); err != nil {
-		tx.Rollback() //nolint:errcheck // the first error counts
-		return nil, fmt.Errorf("migrate: %w", err)
+	unlock := func() { tx.Rollback() } //nolint:errcheck // it held only a lock
+	var ours bool
+	if err := tx.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock($1)", int64(schemaLock)).Scan(&ours); err != nil {
+		unlock()
+		return nil, err
 	}
-	return func() { tx.Rollback() }, nil //nolint:errcheck // it held only a lock
+	if !ours {
+		unlock()
+		return nil, nil
+	}
+	return unlock, nil
 }
 
 // partitioned lists the tables that Postgres keeps by month.
