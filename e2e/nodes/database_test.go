@@ -176,6 +176,18 @@ func TestNoConnectionsLeft(t *testing.T) {
 		grab()
 		return len(others) == 14 && n.ready() == http.StatusServiceUnavailable
 	})
+	// A request that meets a connection which was cut is told so; the next ones find that
+	// there is no new one to be had.
+	s.until("the node to have noticed", 90*time.Second, func() bool {
+		seen := 0
+		for range 12 {
+			_, out, err := n.call("POST", "/v1/leads", serverKey, map[string]string{"email": "no@example.com"}, "Idempotency-Key", "no")
+			if err == nil && strings.Contains(fmt.Sprint(out["detail"]), "no more connections") {
+				seen++
+			}
+		}
+		return seen == 12
+	})
 	s.refused(n, evs, "no more connections")
 	if _, out, err := n.call("GET", "/readyz", "", nil); err != nil || !strings.Contains(fmt.Sprint(out["detail"]), "no more connections") {
 		t.Errorf("/readyz says %v %v", out, err)
