@@ -5,7 +5,7 @@ import "runtime/debug"
 // gcPercent is how much a server's heap may grow between two collections, in percent of
 // what is in use. In use are some 20 MiB, so that this costs memory that every machine
 // has, and saves about a tenth of the CPU time at full load (docs/performance.md).
-const gcPercent = 300
+const gcPercent = 200
 
 // tuneMemory sets the garbage collector for a server, unless the operator has set GOGC
 // or GOMEMLIMIT.
