@@ -3,7 +3,7 @@ package cli
 import "runtime/debug"
 
 // gcPercent is how much a server's heap may grow between two collections, in percent of
-// what is in use. In use are some 20 MiB, so that this costs memory that every machine
+// what is in use: fewer collections for memory that every machine has
 // has, and saves about a tenth of the CPU time at full load (docs/performance.md).
 const gcPercent = 200
 
