@@ -3,8 +3,7 @@ package cli
 import "runtime/debug"
 
 // gcPercent is how much a server's heap may grow between two collections, in percent of
-// what is in use: fewer collections for memory that every machine has
-// has, and saves about a tenth of the CPU time at full load (docs/performance.md).
+// what is in use: fewer collections, for memory that every machine has.
 const gcPercent = 200
 
 // tuneMemory sets the garbage collector for a server, unless the operator has set GOGC
