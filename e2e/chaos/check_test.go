@@ -2,6 +2,8 @@
 
 package chaos
 
+// Long file: the oracle, one invariant after the other.
+
 import (
 	"context"
 	"encoding/json"

@@ -1,5 +1,7 @@
 package store_test
 
+// Long file: one fixture of what came in long ago, and every promise of retention about it.
+
 import (
 	"context"
 	"fmt"
