@@ -134,6 +134,10 @@ func (l *load) deliver(first int, evs []sandbox.Event) {
 		done := map[string]bool{}
 		for _, r := range res {
 			done[r.EventID] = r.Status == http.StatusOK
+			l.note(func() { l.codes[r.Status]++ })
+			if r.Status == http.StatusServiceUnavailable {
+				l.note(func() { l.refusal = r.Body })
+			}
 			if r.Status != 0 && r.Status != http.StatusOK && r.Status != http.StatusServiceUnavailable {
 				l.s.t.Errorf("webhook: %d %s", r.Status, r.Body)
 			}
