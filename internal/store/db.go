@@ -68,7 +68,8 @@ type DB struct {
 	queue  Enqueuer
 	hub    *Hub
 	plans  IncidentPlans
-	lock   *sql.DB // SQLite only: holds the lock file of the serving process
+	lock   *sql.DB   // SQLite only: holds the lock file of the serving process
+	mover  *logMover // SQLite only
 }
 
 // Enqueuer hands steps to the job engine inside the transaction that made them due.
@@ -106,6 +107,7 @@ func Open(ctx context.Context, o Opts) (*DB, error) {
 		return nil, errors.New(`the database must be "sqlite:path" or "postgres://…"`)
 	}
 	if err != nil {
+		db.Close()
 		return nil, err
 	}
 	if err := db.w.PingContext(ctx); err != nil {
@@ -158,6 +160,9 @@ func (db *DB) openPostgres(ctx context.Context, o Opts) error {
 // Close closes every connection.
 func (db *DB) Close() error {
 	var errs []error
+	if db.mover != nil {
+		errs = append(errs, db.mover.close())
+	}
 	if db.r != nil && db.r != db.w {
 		errs = append(errs, db.r.Close())
 	}

@@ -17,11 +17,6 @@ const (
 	// busyTimeout is how long a connection waits for another process's lock, in
 	// milliseconds.
 	busyTimeout = 10000
-	// logLimit is the size in bytes to which the write-ahead log is cut when it begins anew.
-	logLimit = 16 << 20
-	// logPages is how many pages the write-ahead log gathers before they are moved into the
-	// file: a page that many commits change is moved once. 16 MB.
-	logPages = 4000
 	// The caches in KiB: the writer's holds the hot pages of every index.
 	writerCache = 24000
 	readerCache = 6000
@@ -40,7 +35,7 @@ func (db *DB) openSQLite(path string) error {
 	dsn := func(q string) string { return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q }
 	common := fmt.Sprintf("_pragma=busy_timeout(%d)&_pragma=auto_vacuum(incremental)&_pragma=journal_mode(wal)"+
 		"&_pragma=journal_size_limit(%d)&_pragma=synchronous(full)&_pragma=foreign_keys(on)&_pragma=temp_store(memory)"+
-		"&_pragma=wal_autocheckpoint(%d)", busyTimeout, logLimit, logPages)
+		"&_pragma=wal_autocheckpoint(0)", busyTimeout, logLimit)
 	w, err := openKeeping(dsn(common + fmt.Sprintf("&_pragma=cache_size(-%d)&_txlock=immediate", writerCache)))
 	if err != nil {
 		return fmt.Errorf("sqlite: %w", err)
@@ -48,20 +43,38 @@ func (db *DB) openSQLite(path string) error {
 	w.SetMaxOpenConns(1)
 	w.SetConnMaxLifetime(0)
 	w.SetMaxIdleConns(1)
+	db.w = w
 	if err := w.Ping(); err != nil { // makes the file before a reader opens it
-		w.Close()
 		return fmt.Errorf("sqlite: cannot open %s: %w", path, err)
+	}
+	if err := db.moveLog(dsn(common + "&_pragma=cache_size(-200)")); err != nil {
+		return fmt.Errorf("sqlite: %w", err)
 	}
 	r, err := openKeeping(dsn(common + fmt.Sprintf("&_pragma=cache_size(-%d)&_pragma=query_only(on)", readerCache)))
 	if err != nil {
-		w.Close()
 		return fmt.Errorf("sqlite: %w", err)
 	}
 	r.SetMaxOpenConns(4)
 	r.SetMaxIdleConns(2)
 	r.SetConnMaxIdleTime(time.Minute)
-	db.w, db.r = w, r
+	db.r = r
 	return nil
+}
+
+// moveLog begins to move the write-ahead log into the file, beside the writer.
+func (db *DB) moveLog(dsn string) error {
+	l, err := openKeeping(dsn)
+	if err != nil {
+		return err
+	}
+	l.SetMaxOpenConns(1)
+	db.mover = newLogMover(l)
+	c, err := db.w.Conn(context.Background())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return db.mover.watch(c)
 }
 
 func openKeeping(dsn string) (*sql.DB, error) {

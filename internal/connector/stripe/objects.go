@@ -2,9 +2,10 @@ package stripe
 
 import (
 	"bytes"
-	"encoding/json"
 	"strings"
 	"time"
+
+	json "github.com/go-json-experiment/json/v1"
 )
 
 // The objects hold only what is read. Members that Stripe has moved since older API

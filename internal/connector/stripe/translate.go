@@ -2,9 +2,10 @@ package stripe
 
 import (
 	"bytes"
-	"encoding/json"
 	"strings"
 	"unicode/utf8"
+
+	json "github.com/go-json-experiment/json/v1"
 
 	"bellhop"
 	"bellhop/internal/connector"
