@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"crypto/sha256"
-	"database/sql"
 	"errors"
 
 	"bellhop"
@@ -204,18 +203,13 @@ func (b *batch) claimKeys(ctx context.Context) error {
 		it := &b.items[first[d]]
 		rows[n] = []any{d[:], it.Event.ID, it.BodyHash[:keySize]}
 	}
-	won := map[keyDigest]bool{}
-	err := b.t.insertRows(ctx, `INSERT INTO bellhop.event_keys (digest::bytea, event_id::uuid, body_hash::bytea)`,
-		"ON CONFLICT (digest) DO NOTHING RETURNING digest", rows, func(r *sql.Rows) error {
-			var d []byte
-			if err := r.Scan(&d); err != nil {
-				return err
-			}
-			won[keyDigest(d)] = true
-			return nil
-		})
+	fresh, err := b.t.insertNew(ctx, "INSERT INTO bellhop.event_keys (digest::bytea, event_id::uuid, body_hash::bytea)", "digest", rows)
 	if err != nil {
 		return err
+	}
+	won := map[keyDigest]bool{}
+	for n, d := range order {
+		won[d] = fresh[n]
 	}
 	for i, it := range b.items {
 		d := digest(it.Event.Source, it.Event.ExternalID)

@@ -79,14 +79,8 @@ func (b *batch) writePayments(ctx context.Context) error {
 	for n, ref := range b.newRefs {
 		refs[n] = []any{ref, b.refs[ref]}
 	}
-	got := 0
-	err = b.t.insertRows(ctx, `INSERT INTO bellhop.payment_refs (ref, payment_id::uuid)`,
-		"ON CONFLICT (ref) DO NOTHING RETURNING ref", refs, func(r *sql.Rows) error {
-			got++
-			var ref string
-			return r.Scan(&ref)
-		})
-	if err == nil && got != len(refs) {
+	fresh, err := b.t.insertNew(ctx, "INSERT INTO bellhop.payment_refs (ref, payment_id::uuid)", "ref", refs)
+	if err == nil && slices.Contains(fresh, false) {
 		return errRaced
 	}
 	return err

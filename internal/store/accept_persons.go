@@ -168,14 +168,8 @@ func (b *batch) insertPersonKeys(ctx context.Context) error {
 	for n, k := range b.newKeys {
 		rows[n] = []any{k, b.keys[k]}
 	}
-	got := 0
-	err := b.t.insertRows(ctx, `INSERT INTO bellhop.person_keys (key, person_id::uuid)`,
-		"ON CONFLICT (key) DO NOTHING RETURNING key", rows, func(r *sql.Rows) error {
-			got++
-			var k string
-			return r.Scan(&k)
-		})
-	if err == nil && got != len(rows) {
+	fresh, err := b.t.insertNew(ctx, "INSERT INTO bellhop.person_keys (key, person_id::uuid)", "key", rows)
+	if err == nil && slices.Contains(fresh, false) {
 		return errRaced
 	}
 	return err

@@ -204,9 +204,10 @@ func (db *DB) SetEnqueuer(q Enqueuer) { db.queue = q }
 // Tx is a transaction: it turns the SQL text and the arguments into the database's own
 // form, and carries the time that everything in it is stamped with.
 type Tx struct {
-	tx  *sql.Tx
-	db  *DB
-	now time.Time
+	tx   *sql.Tx
+	conn *sql.Conn // of the transaction; SQLite only
+	db   *DB
+	now  time.Time
 }
 
 // queryer is what both a transaction and a reader can do.
@@ -230,13 +231,24 @@ func (db *DB) tx(ctx context.Context, fn func(*Tx) error) error {
 }
 
 func (db *DB) txOnce(ctx context.Context, fn func(*Tx) error) error {
-	tx, err := db.w.BeginTx(ctx, nil)
+	t := &Tx{db: db}
+	var err error
+	if db.kind == SQLite {
+		if t.conn, err = db.w.Conn(ctx); err != nil {
+			return err
+		}
+		defer t.conn.Close()
+		t.tx, err = t.conn.BeginTx(ctx, nil)
+	} else {
+		t.tx, err = db.w.BeginTx(ctx, nil)
+	}
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
-	if err = fn(&Tx{tx: tx, db: db, now: db.clock.Now()}); err == nil {
-		err = tx.Commit()
+	defer t.tx.Rollback() //nolint:errcheck // after Commit it does nothing
+	t.now = db.clock.Now()
+	if err = fn(t); err == nil {
+		err = t.tx.Commit()
 	}
 	return db.noteOutage(err)
 }

@@ -13,7 +13,8 @@ import (
 // dialect: on Postgres the rows of a statement are arrays, one for each column, so that
 // one text, planned once, serves any number of rows; lists of values multiply texts and
 // plans. SQLite has no arrays, and a plan costs it little: there the rows are a VALUES
-// list, in powers of two, so that the number of texts kept prepared stays small.
+// list, in powers of two, so that the number of texts kept prepared stays small, unless
+// nothing is returned: see insertEach.
 
 // maxRows bounds the rows of one statement on SQLite.
 const maxRows = 64
@@ -28,6 +29,9 @@ func (t *Tx) insertRows(ctx context.Context, into, suffix string, rows [][]any, 
 		return nil
 	}
 	ins := t.db.insertion(into)
+	if t.db.kind == SQLite && scan == nil {
+		return t.insertEach(ctx, ins, suffix, rows, nil)
+	}
 	for len(rows) > 0 {
 		var text string
 		var args []any
@@ -53,6 +57,33 @@ func (t *Tx) insertRows(ctx context.Context, into, suffix string, rows [][]any, 
 		}
 	}
 	return nil
+}
+
+// insertNew writes those rows whose key, their first column, is not in the table yet, and
+// reports which they were.
+func (t *Tx) insertNew(ctx context.Context, into, key string, rows [][]any) ([]bool, error) {
+	fresh := make([]bool, len(rows))
+	conflict := "ON CONFLICT (" + key + ") DO NOTHING"
+	if t.db.kind == SQLite {
+		return fresh, t.insertEach(ctx, t.db.insertion(into), conflict, rows, func(n int, wrote bool) { fresh[n] = wrote })
+	}
+	place := make(map[string]int, len(rows))
+	for n, r := range rows {
+		switch k := r[0].(type) {
+		case string:
+			place[k] = n
+		case []byte:
+			place[string(k)] = n
+		}
+	}
+	return fresh, t.insertRows(ctx, into, conflict+" RETURNING "+key, rows, func(r *sql.Rows) error {
+		var k sql.RawBytes
+		err := r.Scan(&k)
+		if n, ok := place[string(k)]; ok {
+			fresh[n] = true
+		}
+		return err
+	})
 }
 
 // updateRows changes rows: "<update> FROM (…) AS v <where>", in which v.column1 and on are
@@ -95,6 +126,7 @@ func (db *DB) portion(n int) int {
 type insertion struct {
 	types  []string
 	values string // up to the VALUES of SQLite
+	row    string // of SQLite, with one row
 	arrays string // up to the arrays of Postgres
 }
 
@@ -121,6 +153,7 @@ func parseInsertion(into string) *insertion {
 	}
 	head += "(" + strings.Join(names, ", ") + ") "
 	ins.values = head + "VALUES "
+	ins.row = ins.values + placeholders(1, len(ins.types)) + " "
 	ins.arrays = head + "SELECT * FROM " + unnest(0, ins.types) + " "
 	return ins
 }

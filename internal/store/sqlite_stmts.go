@@ -5,6 +5,7 @@ import (
 	"context"
 	sqldriver "database/sql/driver"
 
+	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/driver"
 )
 
@@ -28,7 +29,7 @@ func (k keepStatements) Connect(ctx context.Context) (sqldriver.Conn, error) {
 	if !ok {
 		return c, nil
 	}
-	return &sqliteConn{Conn: inner, kept: map[string]*list.Element{}}, nil
+	return &sqliteConn{Conn: inner, kept: map[string]*list.Element{}, inserts: map[string]*sqlite3.Stmt{}}, nil
 }
 
 // sqliteConn is a connection with the statements it keeps, the newest used in front. Like
@@ -37,6 +38,8 @@ type sqliteConn struct {
 	driver.Conn
 	kept  map[string]*list.Element
 	order list.List
+	// inserts are the statements of insertEach, as many as the store has texts
+	inserts map[string]*sqlite3.Stmt
 }
 
 // Prepare returns the kept statement of a text, or compiles it.
@@ -90,7 +93,10 @@ func (c *sqliteConn) Close() error {
 	for e := c.order.Front(); e != nil; e = e.Next() {
 		_ = e.Value.(*keptStmt).compiled.Close() // as in drop
 	}
-	c.kept = nil
+	for _, s := range c.inserts {
+		_ = s.Close() // as in drop
+	}
+	c.kept, c.inserts = nil, nil
 	c.order.Init()
 	return c.Conn.Close()
 }
