@@ -30,6 +30,7 @@ type logMover struct {
 	wake  chan struct{}
 	stop  context.CancelFunc
 	wg    sync.WaitGroup
+	busy  sync.Mutex   // held while pages are moved: two cannot
 	log   atomic.Int64 // pages in the log after the last commit
 	moved atomic.Int64 // of them in the file
 }
@@ -53,6 +54,8 @@ func newLogMover(db *sql.DB) *logMover {
 // move does what it can. A failure leaves the pages in the log, where they are as safe; a
 // disk without room meets the writer too, who tells.
 func (m *logMover) move(ctx context.Context) {
+	m.busy.Lock()
+	defer m.busy.Unlock()
 	var busy, log, moved int64
 	if err := m.db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &log, &moved); err == nil && busy == 0 {
 		m.moved.Store(moved)

@@ -56,6 +56,8 @@ func (db *DB) cutLog(ctx context.Context) error {
 	if _, err := c.ExecContext(ctx, "PRAGMA busy_timeout(20)"); err != nil {
 		return err
 	}
+	db.mover.busy.Lock()
+	defer db.mover.busy.Unlock()
 	var busy, log, moved int
 	err = c.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &moved)
 	if _, back := c.ExecContext(context.WithoutCancel(ctx), fmt.Sprintf("PRAGMA busy_timeout(%d)", busyTimeout)); back != nil {
