@@ -44,14 +44,14 @@ func scanStep(r interface{ Scan(...any) error }) (DueStep, error) {
 func (db *DB) LaneHeads(ctx context.Context, connection string, persons []string) ([]DueStep, error) {
 	now := db.clock.Now()
 	heads := map[string]DueStep{}
+	// Put in order here: with ORDER BY, Postgres may read all steps in order instead of these.
 	err := queryIn(ctx, db, `SELECT `+stepColumns+` FROM bellhop.steps WHERE person_id IN (?) AND
-		state IN ('ready', 'running', 'retrying', 'unknown', 'parked') AND state NOT IN ('done', 'dropped')
-		ORDER BY id`, persons, func(r *sql.Rows) error {
+		state IN ('ready', 'running', 'retrying', 'unknown', 'parked') AND state NOT IN ('done', 'dropped')`, persons, func(r *sql.Rows) error {
 		s, err := scanStep(r)
 		if err != nil {
 			return err
 		}
-		if _, ok := heads[s.PersonID]; !ok && s.Connection == connection {
+		if h, ok := heads[s.PersonID]; s.Connection == connection && (!ok || s.ID < h.ID) {
 			heads[s.PersonID] = s
 		}
 		return nil
