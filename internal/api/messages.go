@@ -112,13 +112,18 @@ func (a *API) turn(ctx context.Context, conv store.ConversationState, in *messag
 		return nil, err
 	}
 	t := intake.Turn{ConversationID: conv.ID, Owner: conv.Owner, ClientID: in.Body.ID, Text: in.Body.Text, Reply: ans.Text,
+		EventID:  store.NewID(),
 		Decision: ans.Decision, CorrelationID: correlationOf(ctx)}
+	t.ReplyID = store.NewID()
 	if ans.Escalate {
 		t.Ask = &bellhop.SupportAsk{Reason: ans.EscalateReason, Body: ans.Decision.Summary}
 	}
 	acc, err := a.o.Intake.Turn(ctx, t)
 	if err != nil {
 		return nil, err
+	}
+	if !acc.Duplicate {
+		return a.told(ctx, conv, t.Messages())
 	}
 	stored, err := a.o.DB.Turn(ctx, conv.ID, acc.EventID)
 	if err != nil {
@@ -157,25 +162,27 @@ func (a *API) told(ctx context.Context, conv store.ConversationState, turn []sto
 // said is still to be said when the message is sent again.
 func (a *API) ask(ctx context.Context, conv store.ConversationState, text string, delta func(string)) (assistant.Answer, error) {
 	t := assistant.Turn{ConversationID: conv.ID, Text: text, Known: conv.Fields}
-	msgs, err := a.o.DB.Messages(ctx, conv.ID, 40)
-	if err != nil {
+	var err, failed error
+	if t.History, err = a.o.DB.History(ctx, conv.ID, 40); err != nil {
 		return assistant.Answer{}, err
 	}
-	for _, m := range msgs {
-		t.History = append(t.History, m.Message)
-	}
-	facts, err := a.o.DB.RequestsByOwner(ctx, conv.Owner, 20)
-	if err != nil {
-		return assistant.Answer{}, err
-	}
-	for _, f := range facts {
-		t.Own = append(t.Own, desk.View(f))
+	t.Own = func(ctx context.Context) ([]bellhop.Request, error) {
+		var facts []store.RequestFacts
+		facts, failed = a.o.DB.RequestsByOwner(ctx, conv.Owner, 20)
+		own := make([]bellhop.Request, len(facts))
+		for i, f := range facts {
+			own[i] = desk.View(f)
+		}
+		return own, failed
 	}
 	box, cancel := context.WithTimeout(ctx, assistantTime)
 	defer cancel()
 	ans, err := a.reply(box, t, delta)
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return ans, ctx.Err()
+	case failed != nil && box.Err() == nil:
+		return ans, failed
 	}
 	if err != nil {
 		a.o.Logger.ErrorContext(ctx, "assistant failed", "error", err.Error(), "correlation_id", correlationOf(ctx))

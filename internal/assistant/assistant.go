@@ -32,8 +32,10 @@ type Turn struct {
 	History        []bellhop.Message  // earlier turns, oldest first
 	Text           string             // what the customer just wrote
 	Known          bellhop.LeadFields // fields told in earlier turns
-	Own            []bellhop.Request  // the asking person's own requests, and nobody else's
 	PublicName     string             // the product's name, may be ""
+	// Own reads the asking person's own requests, and nobody else's. Most turns need none,
+	// so they are read when they are; nil where there are none.
+	Own func(context.Context) ([]bellhop.Request, error)
 }
 
 // Answer is the text for the customer and the decision behind it.

@@ -28,7 +28,8 @@ type talk struct {
 	intent bellhop.Intent
 	fields bellhop.LeadFields
 	found  hit
-	some   bool // found is a section that shares words with the text
+	some   bool              // found is a section that shares words with the text
+	own    []bellhop.Request // read when the turn asks for them
 	answer Answer
 }
 
@@ -43,6 +44,11 @@ func (o *Offline) Reply(ctx context.Context, t Turn, delta func(string)) (Answer
 	var err error
 	if k.found, k.some, err = o.lookup(ctx, k.a.words); err != nil {
 		return Answer{}, err
+	}
+	if k.a.has["status"] && t.Own != nil {
+		if k.own, err = t.Own(ctx); err != nil {
+			return Answer{}, err
+		}
 	}
 	k.decide()
 	k.answer.Decision = bellhop.Decision{Intent: k.intent, Confidence: k.conf, Fields: k.fields, AskedForHuman: k.a.human,
@@ -200,8 +206,8 @@ func (k *talk) billing() {
 		k.quote()
 		return
 	}
-	if k.a.has["status"] && len(k.turn.Own) > 0 {
-		k.answer.Text = ownText(k.lang, k.turn.Own)
+	if k.a.has["status"] && len(k.own) > 0 {
+		k.answer.Text = ownText(k.lang, k.own)
 	}
 	k.escalate(bellhop.ReasonBilling, sayBilling)
 }
@@ -350,11 +356,11 @@ func (k *talk) ownRequests() {
 	if k.intent == bellhop.IntentOther || k.intent == bellhop.IntentQuestion {
 		k.intent = bellhop.IntentSupport
 	}
-	if len(k.turn.Own) == 0 {
+	if len(k.own) == 0 {
 		k.escalate(bellhop.ReasonLowConfidence, sayOwnNone)
 		return
 	}
-	k.answer.Text = ownText(k.lang, k.turn.Own)
+	k.answer.Text = ownText(k.lang, k.own)
 }
 
 // maxOwn is how many requests are told of; the newest are what people ask about.

@@ -216,7 +216,7 @@ func TestOwnRequests(t *testing.T) {
 			UpdatedAt: time.Unix(200, 0)},
 	}
 	for _, text := range []string{"what happened to my request?", "did you get my details?", "any news on my ticket"} {
-		a := reply(t, o, Turn{Text: text, Own: own})
+		a := reply(t, o, Turn{Text: text, Own: func(context.Context) ([]bellhop.Request, error) { return own, nil }})
 		for _, w := range []string{"with a person", "not yet passed on", "Wait for Ana.", "Next step:"} {
 			if !strings.Contains(a.Text, w) {
 				t.Errorf("%q: %q does not say %q", text, a.Text, w)

@@ -86,11 +86,28 @@ type Turn struct {
 	ClientID       string
 	Text           string
 	Reply          string
-	Decision       bellhop.Decision
+	// The ids of its event and of the reply's message: the event's first, since messages
+	// are shown in the order of their ids. Empty ones are made.
+	EventID, ReplyID string
+	Decision         bellhop.Decision
 	// Ask is set when a person is needed.
 	Ask           *bellhop.SupportAsk
 	CorrelationID string
 }
+
+// Messages are the messages of a turn that was taken in just now.
+func (t Turn) Messages() []store.StoredMessage {
+	d := t.Decision
+	d.Confidence = fraction(d.Confidence)
+	return []store.StoredMessage{
+		{Message: bellhop.Message{ConversationID: t.ConversationID, ClientID: t.ClientID, Role: bellhop.RoleCustomer, Text: t.Text},
+			CorrelationID: t.CorrelationID, Decision: &d},
+		{Message: bellhop.Message{ID: t.ReplyID, ConversationID: t.ConversationID, Role: bellhop.RoleAssistant, Text: t.Reply},
+			CorrelationID: t.CorrelationID},
+	}
+}
+
+func fraction(x float64) float64 { return min(max(x, 0), 1) }
 
 // Turn takes in a turn. The decision is a proposal: fields that cannot be what they
 // claim are dropped, not stored.
@@ -102,13 +119,17 @@ func (in *Intake) Turn(ctx context.Context, t Turn) (store.Accepted, error) {
 		return store.Accepted{}, err
 	}
 	t.Decision.Fields = cleanFields(t.Decision.Fields)
-	t.Decision.Confidence = min(max(t.Decision.Confidence, 0), 1)
+	t.Decision.Confidence = fraction(t.Decision.Confidence)
+	if t.EventID == "" {
+		t.EventID, t.ReplyID = store.NewID(), ""
+	}
 	now := in.clock.Now()
 	return in.accept(ctx, store.Intake{
-		Event: bellhop.Event{ID: store.NewID(), Source: store.ChatSource(t.ConversationID), ExternalID: t.ClientID,
+		Event: bellhop.Event{ID: t.EventID, Source: store.ChatSource(t.ConversationID), ExternalID: t.ClientID,
 			Kind: bellhop.KindMessage, CorrelationID: t.CorrelationID, Body: []byte(t.Text), OccurredAt: now, ReceivedAt: now},
 		ConversationID: t.ConversationID, BodyHash: sha256.Sum256([]byte(t.Text)), Owner: t.Owner,
-		Chat: &store.ChatTurn{ClientID: t.ClientID, Text: t.Text, Reply: t.Reply, Decision: t.Decision, Ask: t.Ask},
+		Chat: &store.ChatTurn{ClientID: t.ClientID, Text: t.Text, Reply: t.Reply, ReplyID: t.ReplyID,
+			Decision: t.Decision, Ask: t.Ask},
 	})
 }
 

@@ -29,6 +29,7 @@ type ChatTurn struct {
 	ClientID string
 	Text     string
 	Reply    string
+	ReplyID  string // "" has one made
 	Decision bellhop.Decision
 	Ask      *bellhop.SupportAsk // set when a person is needed
 }

@@ -139,10 +139,14 @@ func (b *batch) takeChats(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		reply := it.Chat.ReplyID
+		if reply == "" {
+			reply = NewID()
+		}
 		rows = append(rows,
 			[]any{it.Event.ID, c.id, it.Event.ID, it.Chat.ClientID, string(bellhop.RoleCustomer), it.Chat.Text,
 				string(decision), it.Event.ReceivedAt},
-			[]any{NewID(), c.id, it.Event.ID, "reply:" + it.Chat.ClientID, string(bellhop.RoleAssistant), it.Chat.Reply,
+			[]any{reply, c.id, it.Event.ID, "reply:" + it.Chat.ClientID, string(bellhop.RoleAssistant), it.Chat.Reply,
 				nil, b.t.now})
 		if id := b.out[i].PersonID; id != "" {
 			c.personID = id

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"slices"
 
 	"bellhop"
 )
@@ -70,6 +71,24 @@ func (db *DB) Messages(ctx context.Context, conversationID string, limit int) ([
 	return db.messages(ctx, `WHERE m.conversation_id = $1 ORDER BY m.id DESC LIMIT $2`, conversationID, min(max(limit, 1), 1000))
 }
 
+// History returns what was said last in a conversation, oldest first.
+func (db *DB) History(ctx context.Context, conversationID string, limit int) ([]bellhop.Message, error) {
+	rows, err := db.query(ctx, `SELECT id, conversation_id, client_id, role, text, created_at FROM bellhop.messages
+		WHERE conversation_id = $1 ORDER BY id DESC LIMIT $2`, conversationID, limit)
+	if err != nil {
+		return nil, err
+	}
+	var out []bellhop.Message
+	err = each(rows, func(r *sql.Rows) error {
+		var m bellhop.Message
+		err := r.Scan(&m.ID, &m.ConversationID, &m.ClientID, &m.Role, &m.Text, timeDest{&m.CreatedAt})
+		out = append(out, m)
+		return err
+	})
+	slices.Reverse(out)
+	return out, err
+}
+
 // Turn returns the messages that one event brought: the customer's and the reply.
 func (db *DB) Turn(ctx context.Context, conversationID, eventID string) ([]StoredMessage, error) {
 	return db.messages(ctx, "WHERE m.conversation_id = $1 AND m.event_id = $2 ORDER BY m.id DESC", conversationID, eventID)
@@ -118,8 +137,6 @@ func (db *DB) messages(ctx context.Context, where string, args ...any) ([]Stored
 		out = append(out, m)
 		return nil
 	})
-	for i, j := 0, len(out)-1; i < j; i, j = i+1, j-1 {
-		out[i], out[j] = out[j], out[i]
-	}
+	slices.Reverse(out)
 	return out, err
 }

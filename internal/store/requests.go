@@ -19,8 +19,6 @@ type RequestFacts struct {
 	HeldByTask bool
 	// Support is set for a support request.
 	Support *bellhop.SupportRequest
-	// Tickets are the addresses of what was made at vendors.
-	Refs map[string]string
 }
 
 const requestColumns = `r.id, r.kind, r.person_id, r.visitor_id, r.user_id, r.conversation_id, r.correlation_id,
@@ -72,7 +70,7 @@ func (db *DB) requests(ctx context.Context, where string, args ...any) ([]Reques
 	index := map[string]int{}
 	var ids []string
 	err = each(rows, func(r *sql.Rows) error {
-		f := RequestFacts{Steps: map[bellhop.StepState]int{}, Refs: map[string]string{}}
+		f := RequestFacts{Steps: map[bellhop.StepState]int{}}
 		err := r.Scan(&f.ID, &f.Kind, &f.PersonID, strDest{&f.Owner.VisitorID}, strDest{&f.Owner.UserID},
 			strDest{&f.ConversationID}, &f.CorrelationID, timeDest{&f.CreatedAt}, strDest{&f.PersonEmail})
 		f.UpdatedAt = f.CreatedAt
@@ -103,10 +101,16 @@ func (db *DB) requestFacts(ctx context.Context, out []RequestFacts, index map[st
 		}
 		return nil
 	})
-	if err != nil {
+	var support []string
+	for _, f := range out {
+		if f.Kind == bellhop.RequestSupport {
+			support = append(support, f.ID)
+		}
+	}
+	if err != nil || len(support) == 0 {
 		return err
 	}
-	err = queryIn(ctx, db, "SELECT "+supportColumns+" FROM bellhop.support_requests WHERE id IN (?)", ids, func(r *sql.Rows) error {
+	return queryIn(ctx, db, "SELECT "+supportColumns+" FROM bellhop.support_requests WHERE id IN (?)", support, func(r *sql.Rows) error {
 		s, err := scanSupport(r)
 		if err != nil {
 			return err
@@ -118,16 +122,4 @@ func (db *DB) requestFacts(ctx context.Context, out []RequestFacts, index map[st
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return queryIn(ctx, db, "SELECT subject_id, name, value FROM bellhop.external_refs WHERE subject_id IN (?)", ids,
-		func(r *sql.Rows) error {
-			var subject, name, value string
-			if err := r.Scan(&subject, &name, &value); err != nil {
-				return err
-			}
-			out[index[subject]].Refs[name] = value
-			return nil
-		})
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"math/bits"
 	"strconv"
 	"strings"
@@ -37,7 +38,11 @@ func (t *Tx) insertRows(ctx context.Context, into, suffix string, rows [][]any, 
 		var args []any
 		n := t.db.portion(len(rows))
 		if t.db.kind == Postgres {
-			text, args = ins.arrays+suffix, columns(nil, ins.types, rows[:n])
+			var err error
+			text = ins.arrays + suffix
+			if args, err = columns(nil, ins.types, rows[:n]); err != nil {
+				return fmt.Errorf("%w [%s]", err, head(into))
+			}
 		} else {
 			text, args = ins.values+placeholders(n, len(ins.types))+" "+suffix, flat(nil, rows[:n])
 		}
@@ -97,7 +102,10 @@ func (t *Tx) updateRows(ctx context.Context, update, where string, args []any, t
 		var all []any
 		if t.db.kind == Postgres {
 			from = " FROM " + unnest(len(args), types) + " AS v (" + numberedColumns(len(types)) + ") "
-			all = columns(args, types, rows[:n])
+			var err error
+			if all, err = columns(args, types, rows[:n]); err != nil {
+				return fmt.Errorf("%w [%s]", err, head(update))
+			}
 		} else {
 			from = " FROM (VALUES " + numbered(len(args), n, len(types)) + ") AS v "
 			all = flat(args, rows[:n])

@@ -6,28 +6,37 @@ import (
 )
 
 // columns returns args and behind them one array for each column of the rows, as pgx
-// sends them. A column that holds a NULL is an array of pointers.
-func columns(args []any, types []string, rows [][]any) []any {
+// sends them. A column that holds a NULL is an array of pointers. The error names a value
+// that is not of its column's type.
+func columns(args []any, types []string, rows [][]any) ([]any, error) {
 	all := append(make([]any, 0, len(args)+len(types)), args...)
 	for c, typ := range types {
+		var values any
+		var err error
 		switch typ {
 		case "bytea":
-			all = append(all, column[[]byte](rows, c))
+			values, err = column[[]byte](rows, c)
 		case "bigint", "integer":
-			all = append(all, integers(rows, c))
+			values, err = integers(rows, c)
 		case "boolean":
-			all = append(all, column[bool](rows, c))
+			values, err = column[bool](rows, c)
 		case "timestamptz":
-			all = append(all, times(rows, c))
+			values = times(rows, c)
 		default: // text, uuid and jsonb are written as text
-			all = append(all, column[string](rows, c))
+			values, err = column[string](rows, c)
 		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, values)
 	}
-	return all
+	return all, nil
 }
 
+func wrongType(c int, v any) error { return fmt.Errorf("column %d holds a %T", c+1, v) }
+
 // column returns the values of a column that are all of one type or NULL.
-func column[T any](rows [][]any, c int) any {
+func column[T any](rows [][]any, c int) (any, error) {
 	out := make([]T, len(rows))
 	for i, r := range rows {
 		v, ok := r[c].(T)
@@ -36,10 +45,10 @@ func column[T any](rows [][]any, c int) any {
 		}
 		out[i] = v
 	}
-	return out
+	return out, nil
 }
 
-func pointers[T any](rows [][]any, c int) []*T {
+func pointers[T any](rows [][]any, c int) ([]*T, error) {
 	out := make([]*T, len(rows))
 	for i, r := range rows {
 		switch v := r[c].(type) {
@@ -47,14 +56,13 @@ func pointers[T any](rows [][]any, c int) []*T {
 		case T:
 			out[i] = &v
 		default:
-			// A mistake of the program that every test of the statement finds.
-			panic(fmt.Sprintf("column %d holds a %T", c+1, v))
+			return nil, wrongType(c, v)
 		}
 	}
-	return out
+	return out, nil
 }
 
-func integers(rows [][]any, c int) []int64 {
+func integers(rows [][]any, c int) ([]int64, error) {
 	out := make([]int64, len(rows))
 	for i, r := range rows {
 		switch v := r[c].(type) {
@@ -63,10 +71,10 @@ func integers(rows [][]any, c int) []int64 {
 		case int64:
 			out[i] = v
 		default:
-			panic(fmt.Sprintf("column %d holds a %T", c+1, v))
+			return nil, wrongType(c, v)
 		}
 	}
-	return out
+	return out, nil
 }
 
 // times returns a column of times; the zero time is NULL.
