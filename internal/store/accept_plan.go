@@ -290,5 +290,9 @@ func enqueue(ctx context.Context, t *Tx, due []dueLane) ([]Job, error) {
 			jobs = append(jobs, Job{Connection: c, Persons: chunk})
 		}
 	}
-	return jobs, t.db.queue.Enqueue(ctx, t.tx, jobs)
+	tx, err := t.raw(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return jobs, t.db.queue.Enqueue(ctx, tx, jobs)
 }

@@ -204,10 +204,12 @@ func (db *DB) SetEnqueuer(q Enqueuer) { db.queue = q }
 // Tx is a transaction: it turns the SQL text and the arguments into the database's own
 // form, and carries the time that everything in it is stamped with.
 type Tx struct {
-	tx   *sql.Tx
-	conn *sql.Conn // of the transaction; SQLite only
-	db   *DB
-	now  time.Time
+	tx      *sql.Tx
+	conn    *sql.Conn // of the transaction
+	db      *DB
+	now     time.Time
+	waiting []queued // see later
+	failed  error    // of what waited
 }
 
 // queryer is what both a transaction and a reader can do.
@@ -233,21 +235,22 @@ func (db *DB) tx(ctx context.Context, fn func(*Tx) error) error {
 func (db *DB) txOnce(ctx context.Context, fn func(*Tx) error) error {
 	t := &Tx{db: db}
 	var err error
-	if db.kind == SQLite {
-		if t.conn, err = db.w.Conn(ctx); err != nil {
-			return err
-		}
-		defer t.conn.Close()
-		t.tx, err = t.conn.BeginTx(ctx, nil)
-	} else {
-		t.tx, err = db.w.BeginTx(ctx, nil)
+	if t.conn, err = db.w.Conn(ctx); err != nil {
+		return db.noteOutage(err)
 	}
-	if err != nil {
-		return err
+	defer t.conn.Close()
+	if t.tx, err = t.conn.BeginTx(ctx, nil); err != nil {
+		return db.noteOutage(err)
 	}
 	defer t.tx.Rollback() //nolint:errcheck // after Commit it does nothing
 	t.now = db.clock.Now()
 	if err = fn(t); err == nil {
+		err = t.flush(ctx)
+	}
+	switch {
+	case t.failed != nil:
+		err = t.failed // what fn met after it says only that the transaction is lost
+	case err == nil:
 		err = t.tx.Commit()
 	}
 	return db.noteOutage(err)
@@ -258,6 +261,9 @@ func (t *Tx) dialect() Kind { return t.db.kind }
 func (db *DB) dialect() Kind { return db.kind }
 
 func (t *Tx) exec(ctx context.Context, text string, args ...any) (int64, error) {
+	if err := t.flush(ctx); err != nil {
+		return 0, err
+	}
 	res, err := t.tx.ExecContext(ctx, t.db.text(text), t.db.args(args)...)
 	if err != nil {
 		return 0, fmt.Errorf("%w [%s]", err, head(text))
@@ -266,6 +272,9 @@ func (t *Tx) exec(ctx context.Context, text string, args ...any) (int64, error) 
 }
 
 func (t *Tx) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	if err := t.flush(ctx); err != nil {
+		return nil, err
+	}
 	rows, err := t.tx.QueryContext(ctx, t.db.text(text), t.db.args(args)...)
 	if err != nil {
 		return nil, fmt.Errorf("%w [%s]", err, head(text))
@@ -274,6 +283,7 @@ func (t *Tx) query(ctx context.Context, text string, args ...any) (*sql.Rows, er
 }
 
 func (t *Tx) queryRow(ctx context.Context, text string, args ...any) *sql.Row {
+	_ = t.flush(ctx) // the row then says that the transaction is lost, and txOnce why
 	return t.tx.QueryRowContext(ctx, t.db.text(text), t.db.args(args)...)
 }
 

@@ -179,7 +179,11 @@ func (b *recording) enqueueLater(ctx context.Context) error {
 		}
 	}
 	b.jobs = append(b.jobs, jobs...)
-	return b.t.db.queue.Enqueue(ctx, b.t.tx, jobs)
+	tx, err := b.t.raw(ctx)
+	if err != nil {
+		return err
+	}
+	return b.t.db.queue.Enqueue(ctx, tx, jobs)
 }
 
 // rebase counts the outcome's waits from now on.

@@ -101,16 +101,11 @@ func (db *DB) requestFacts(ctx context.Context, out []RequestFacts, index map[st
 		}
 		return nil
 	})
-	var support []string
-	for _, f := range out {
-		if f.Kind == bellhop.RequestSupport {
-			support = append(support, f.ID)
-		}
-	}
-	if err != nil || len(support) == 0 {
+	if err != nil {
 		return err
 	}
-	return queryIn(ctx, db, "SELECT "+supportColumns+" FROM bellhop.support_requests WHERE id IN (?)", support, func(r *sql.Rows) error {
+	// A lead that somebody has to complete is a support request too.
+	return queryIn(ctx, db, "SELECT "+supportColumns+" FROM bellhop.support_requests WHERE id IN (?)", ids, func(r *sql.Rows) error {
 		s, err := scanSupport(r)
 		if err != nil {
 			return err

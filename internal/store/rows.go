@@ -47,10 +47,8 @@ func (t *Tx) insertRows(ctx context.Context, into, suffix string, rows [][]any, 
 			text, args = ins.values+placeholders(n, len(ins.types))+" "+suffix, flat(nil, rows[:n])
 		}
 		rows = rows[n:]
-		if scan == nil {
-			if _, err := t.exec(ctx, text, args...); err != nil {
-				return err
-			}
+		if scan == nil { // on Postgres
+			t.later(text, args)
 			continue
 		}
 		res, err := t.query(ctx, text, args...)

@@ -40,7 +40,11 @@ func (db *DB) changeSteps(ctx context.Context, fn func(*Tx, *changed) error) err
 			return err
 		}
 		c.jobs = append(c.jobs, c.later...)
-		return db.queue.Enqueue(ctx, t.tx, c.later)
+		tx, err := t.raw(ctx)
+		if err != nil {
+			return err
+		}
+		return db.queue.Enqueue(ctx, tx, c.later)
 	})
 	if err != nil {
 		return err
