@@ -189,6 +189,15 @@ func scrub(err error) error {
 	return err
 }
 
+// vendorNow is the time by the vendor's clock, which its dates go by: ours may be wrong.
+// Source: https://www.rfc-editor.org/rfc/rfc9110#name-date
+func (c *Client) vendorNow(resp *Response) time.Time {
+	if at, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		return at
+	}
+	return c.clock.Now()
+}
+
 // Classify turns an answer into nil (2xx) or an *Error, by the rules that hold for
 // most vendors (vendors.md, section 1.2). message is the vendor's own reason, as the
 // connector found it in the body. Connectors handle their exceptions before it.
@@ -197,7 +206,7 @@ func (c *Client) Classify(resp *Response, message string) *Error {
 		return nil
 	}
 	e := &Error{Status: resp.Status, Message: cutMessage(message), VendorRequestID: RequestID(resp.Header),
-		RetryAfter: ParseRetryAfter(resp.Header.Get("Retry-After"), c.clock.Now())}
+		RetryAfter: ParseRetryAfter(resp.Header.Get("Retry-After"), c.vendorNow(resp))}
 	switch s := resp.Status; {
 	case s == http.StatusTooManyRequests:
 		e.Class = bellhop.ClassRateLimited

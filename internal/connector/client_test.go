@@ -317,6 +317,13 @@ func TestClassify(t *testing.T) {
 			t.Errorf("%d: %+v", status, e)
 		}
 	}
+	// A date is counted from the vendor's own, whatever our clock says.
+	vendor := testNow.Now().Add(28 * time.Minute)
+	dated := c.Classify(&Response{Status: 503, Header: http.Header{"Date": {vendor.Format(http.TimeFormat)},
+		"Retry-After": {vendor.Add(2 * time.Second).Format(http.TimeFormat)}}}, "")
+	if dated.RetryAfter != 2*time.Second {
+		t.Errorf("a date two seconds ahead of the vendor's clock: %s", dated.RetryAfter)
+	}
 	e := c.Classify(&Response{Status: 400}, strings.Repeat("é", 400)+"\xff")
 	if len(e.Message) > 505 || !strings.HasSuffix(e.Message, "…") {
 		t.Errorf("message of %d bytes", len(e.Message))

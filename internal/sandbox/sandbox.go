@@ -147,6 +147,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the sandbox has no vendor of this name", http.StatusNotFound)
 		return
 	}
+	w.Header().Set("Date", s.opts.Clock.Now().UTC().Format(http.TimeFormat)) // by the clock that dates in answers go by
 	s.serveVendor(w, r, v, b, segs[1:])
 }
 
