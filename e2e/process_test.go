@@ -1,23 +1,20 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	parts "bellhop/e2e/world"
 	"bellhop/internal/sandbox"
 	"bellhop/internal/store"
 	"bellhop/internal/store/storetest"
@@ -93,16 +90,7 @@ func (w *world) config(kind store.Kind, o worldOpts) {
 	if retry == "" {
 		retry = "{attempts: 3, backoff: [50ms, 100ms]}"
 	}
-	cfg := fmt.Sprintf(`listen: %s
-database: %q
-connections:
-  - {name: crm, vendor: hubspot, base_url: %q, token: %s}
-  - {name: stripe, vendor: stripe, base_url: %q, secret_key: %s, webhook_secrets: ["%s"]}
-  - {name: helpdesk, vendor: zendesk, base_url: %q, email: ops@example.com, token: %s}
-  - {name: founder, vendor: slack, url: %q}
-retry: %s
-`, w.listen, db, sandbox.BaseURL(w.root, "hubspot"), sandbox.Token, sandbox.BaseURL(w.root, "stripe"), sandbox.StripeKey,
-		sandbox.DefaultStripeWebhookSecret, sandbox.BaseURL(w.root, "zendesk"), sandbox.Token, sandbox.BaseURL(w.root, "slack"), retry)
+	cfg := fmt.Sprintf("listen: %s\ndatabase: %q\n%s", w.listen, db, parts.Connections(w.root, retry))
 	if err := os.WriteFile(filepath.Join(w.dir, "bellhop.yaml"), []byte(cfg), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
@@ -188,41 +176,7 @@ func (w *world) stop() {
 
 // call sends a request; an error means that no answer came.
 func (w *world) call(method, path, key string, body any, header ...string) (int, map[string]any, error) {
-	var rd io.Reader
-	if body != nil {
-		data, err := json.Marshal(body)
-		if err != nil {
-			return 0, nil, err
-		}
-		rd = bytes.NewReader(data)
-	}
-	req, err := http.NewRequest(method, w.url+path, rd)
-	if err != nil {
-		return 0, nil, err
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if key != "" {
-		req.Header.Set("Authorization", "Bearer "+key)
-	}
-	for i := 0; i+1 < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	resp, err := w.http.Do(req)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return 0, nil, err
-	}
-	out := map[string]any{}
-	if err := json.Unmarshal(data, &out); err != nil && strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
-		return 0, nil, err
-	}
-	return resp.StatusCode, out, nil
+	return parts.Call(w.http, method, w.url+path, key, body, header...)
 }
 
 // mustCall is call for a server that lives.
@@ -235,36 +189,12 @@ func (w *world) mustCall(method, path, key string, body any, header ...string) (
 	return code, out
 }
 
-// until calls a condition until it holds, woken by every change at the vendors and by a
-// slow tick for what they do not see.
 func (w *world) until(what string, limit time.Duration, cond func() bool) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			w.t.Fatalf("waited %s in vain for %s", limit, what)
-		}
-	}
+	parts.Until(w.t, what, limit, cond)
 }
 
-// stepStates counts the open steps by state and connection.
-func (w *world) openSteps() map[string]int {
-	code, out, err := w.call("GET", "/v1/ops/stats?window=1h", operatorKey, nil)
-	if err != nil || code != http.StatusOK {
-		return map[string]int{"unreachable": 1}
-	}
-	open := map[string]int{}
-	for state, n := range out["steps_by_state"].(map[string]any) {
-		if state != "done" && state != "dropped" {
-			open[state] = int(n.(float64))
-		}
-	}
-	return open
-}
+// openSteps counts the steps that are not finished, by state.
+func (w *world) openSteps() map[string]int { return parts.OpenSteps(w.http, w.url, operatorKey) }
 
 func (w *world) drained() bool { return len(w.openSteps()) == 0 }

@@ -3,22 +3,18 @@
 package nodes
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"bellhop/e2e/world"
 	"bellhop/internal/sandbox"
 )
 
@@ -71,17 +67,7 @@ func newSite(t *testing.T, o siteOpts) *site {
 	if o.retry == "" {
 		o.retry = "{attempts: 3, backoff: [100ms, 300ms]}"
 	}
-	root := run.URL
-	cfg := fmt.Sprintf(`database: %q
-public_url: http://bellhop.test
-connections:
-  - {name: crm, vendor: hubspot, base_url: %q, token: %s}
-  - {name: stripe, vendor: stripe, base_url: %q, secret_key: %s, webhook_secrets: ["%s"]}
-  - {name: helpdesk, vendor: zendesk, base_url: %q, email: ops@example.com, token: %s}
-  - {name: founder, vendor: slack, url: %q}
-retry: %s
-`, o.database, sandbox.BaseURL(root, "hubspot"), sandbox.Token, sandbox.BaseURL(root, "stripe"), sandbox.StripeKey,
-		sandbox.DefaultStripeWebhookSecret, sandbox.BaseURL(root, "zendesk"), sandbox.Token, sandbox.BaseURL(root, "slack"), o.retry)
+	cfg := fmt.Sprintf("database: %q\npublic_url: http://bellhop.test\n%s", o.database, world.Connections(run.URL, o.retry))
 	if err := os.WriteFile(filepath.Join(s.dir, "bellhop.yaml"), []byte(cfg), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -223,41 +209,7 @@ func (s *site) dumpLogs() {
 
 // call sends a request; an error means that no answer came.
 func (n *node) call(method, path, key string, body any, header ...string) (int, map[string]any, error) {
-	var rd io.Reader
-	if body != nil {
-		data, err := json.Marshal(body)
-		if err != nil {
-			return 0, nil, err
-		}
-		rd = bytes.NewReader(data)
-	}
-	req, err := http.NewRequest(method, n.url+path, rd)
-	if err != nil {
-		return 0, nil, err
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if key != "" {
-		req.Header.Set("Authorization", "Bearer "+key)
-	}
-	for i := 0; i+1 < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	resp, err := n.s.http.Do(req)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return 0, nil, err
-	}
-	out := map[string]any{}
-	if len(data) > 0 && strings.Contains(resp.Header.Get("Content-Type"), "json") {
-		err = json.Unmarshal(data, &out)
-	}
-	return resp.StatusCode, out, err
+	return world.Call(n.s.http, method, n.url+path, key, body, header...)
 }
 
 // must is call for a node that answers with one of the statuses of success.
@@ -273,35 +225,11 @@ func (n *node) must(method, path, key string, body any, header ...string) map[st
 // until looks until a condition holds.
 func (s *site) until(what string, limit time.Duration, cond func() bool) time.Duration {
 	s.t.Helper()
-	began := time.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			s.t.Fatalf("waited %s in vain for %s", limit, what)
-		}
-	}
-	return time.Since(began)
+	return world.Until(s.t, what, limit, cond)
 }
 
 // open counts the steps that are not finished, as a node sees them.
-func (n *node) open() map[string]int {
-	code, out, err := n.call("GET", "/v1/ops/stats?window=1h", operatorKey, nil)
-	if err != nil || code != http.StatusOK {
-		return map[string]int{"unreachable": 1}
-	}
-	open := map[string]int{}
-	for state, c := range out["steps_by_state"].(map[string]any) {
-		if state != "done" && state != "dropped" {
-			open[state] = int(c.(float64))
-		}
-	}
-	return open
-}
+func (n *node) open() map[string]int { return world.OpenSteps(n.s.http, n.url, operatorKey) }
 
 func (n *node) drained() bool { return len(n.open()) == 0 }
 
