@@ -95,13 +95,13 @@ func (a *API) checkMessage(ctx context.Context, in *messageIn) (store.Conversati
 	if err := a.limit("messages:"+o.VisitorID+o.UserID, messagesPerSecond, messagesBurst); err != nil {
 		return none, err
 	}
-	return a.o.DB.Conversation(ctx, in.ID, o)
+	return a.customer(ctx).Conversation(ctx, in.ID)
 }
 
 // turn answers one message: what was answered before is answered the same; else the
 // assistant proposes, intake commits, and only then is anything told.
 func (a *API) turn(ctx context.Context, conv store.ConversationState, in *messageIn, delta func(string)) (*turnBody, error) {
-	if old, came, err := a.o.DB.TurnByClientID(ctx, conv.ID, in.Body.ID); err != nil || came {
+	if old, came, err := a.customer(ctx).TurnByClientID(ctx, conv.ID, in.Body.ID); err != nil || came {
 		if err != nil {
 			return nil, err
 		}
@@ -120,7 +120,7 @@ func (a *API) turn(ctx context.Context, conv store.ConversationState, in *messag
 	if err != nil {
 		return nil, err
 	}
-	stored, err := a.o.DB.Turn(ctx, conv.ID, acc.EventID)
+	stored, err := a.customer(ctx).Turn(ctx, conv.ID, acc.EventID)
 	if err != nil {
 		return nil, err
 	}
@@ -157,14 +157,14 @@ func (a *API) told(ctx context.Context, conv store.ConversationState, turn []sto
 // said is still to be said when the message is sent again.
 func (a *API) ask(ctx context.Context, conv store.ConversationState, text string, delta func(string)) (assistant.Answer, error) {
 	t := assistant.Turn{ConversationID: conv.ID, Text: text, Known: conv.Fields}
-	msgs, err := a.o.DB.Messages(ctx, conv.ID, 40)
+	msgs, err := a.customer(ctx).Messages(ctx, conv.ID, 40)
 	if err != nil {
 		return assistant.Answer{}, err
 	}
 	for _, m := range msgs {
 		t.History = append(t.History, m.Message)
 	}
-	facts, err := a.o.DB.RequestsByOwner(ctx, conv.Owner, 20)
+	facts, err := a.customer(ctx).Requests(ctx, 20)
 	if err != nil {
 		return assistant.Answer{}, err
 	}
