@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -23,7 +24,7 @@ func run(t *testing.T, dsn string, stmts ...string) {
 	defer db.Close()
 	for _, q := range stmts {
 		if _, err := db.Writer().Exec(q); err != nil {
-			t.Fatalf("%v: %s", err, q)
+			t.Fatalf("%v: %.200s", err, q)
 		}
 	}
 }
@@ -196,8 +197,9 @@ func TestMigratingFromBeforeTheRights(t *testing.T) {
 		}
 	}
 	fresh := storetest.Open(t, store.Postgres, nil)
-	run(t, dsn, "DROP TABLE bellhop.events_2026_01")
-	if a, b := catalogue(t, db), catalogue(t, fresh); !slices.Equal(a, b) {
+	month := regexp.MustCompile(`_\d{4}_\d{2}`) // which months there are differs
+	a := slices.DeleteFunc(catalogue(t, db), month.MatchString)
+	if b := slices.DeleteFunc(catalogue(t, fresh), month.MatchString); !slices.Equal(a, b) {
 		t.Errorf("a migrated schema differs from a fresh one:\n%s", difference(a, b))
 	}
 	// Nothing to do is done without touching anything.
@@ -237,7 +239,7 @@ func catalogue(t *testing.T, db *store.DB) []string {
 		if err := rows.Scan(&s); err != nil {
 			t.Fatal(err)
 		}
-		out = append(out, s)
+		out = append(out, strings.Join(strings.Fields(s), " "))
 	}
 	if err := rows.Err(); err != nil || len(out) < 50 {
 		t.Fatalf("%d lines, %v", len(out), err)

@@ -124,8 +124,11 @@ func riverSQL(d riverdriver.Driver[*sql.Tx], schema string) (string, error) {
 	var versions []string
 	for _, v := range m.AllVersions() {
 		fmt.Fprintf(&b, "\n-- ---- the job engine's %d ----\n", v.Version)
-		// Its texts do not all end with a semicolon.
-		b.WriteString(strings.TrimRight(strings.TrimSpace(strings.ReplaceAll(v.SQLUp, "/* TEMPLATE: schema */", schema)), ";") + ";\n")
+		// Its texts do not all end with a semicolon. A value that is added to a type cannot be
+		// used in the same transaction, so this one is there from the beginning.
+		text := strings.NewReplacer("/* TEMPLATE: schema */", schema, "'discarded',\n  'retryable'",
+			"'discarded',\n  'pending',\n  'retryable'").Replace(v.SQLUp)
+		b.WriteString(strings.TrimRight(strings.TrimSpace(text), ";") + ";\n")
 		versions = append(versions, fmt.Sprintf("('main', %d)", v.Version))
 	}
 	fmt.Fprintf(&b, "INSERT INTO %sriver_migration (line, version) VALUES %s;\n", schema, strings.Join(versions, ", "))
