@@ -12,6 +12,7 @@ import (
 
 	"bellhop"
 	"bellhop/internal/cli"
+	"bellhop/internal/intake"
 	"bellhop/internal/policy"
 )
 
@@ -227,6 +228,11 @@ func TestScalingPageNamesEveryTable(t *testing.T) {
 			t.Errorf("the page does not place bellhop.%s", table)
 		}
 	}
+}
+
+func TestOperatingPageNamesWhatCanBeHandedOver(t *testing.T) {
+	t.Parallel()
+	same(t, "kinds", firstCells(section(t, "operating.md", "Handing over from SQL")), intake.OutboxKinds())
 }
 
 func TestOperatingPageNamesEveryCommand(t *testing.T) {

@@ -100,26 +100,26 @@ func checkID(id, what string) error {
 }
 
 func (a *API) getConversation(ctx context.Context, in *idIn) (*transcriptOut, error) {
-	o, err := owner(ctx)
-	if err != nil {
+	if _, err := owner(ctx); err != nil {
 		return nil, err
 	}
 	if err := checkID(in.ID, "conversation"); err != nil {
 		return nil, err
 	}
-	c, err := a.o.DB.Conversation(ctx, in.ID, o)
+	c, msgs, facts, err := a.customer(ctx).Transcript(ctx, in.ID, 1000)
 	if err != nil {
 		return nil, err
 	}
 	out := &transcriptOut{}
 	out.Body.conversationBody = conversationBody{c.ID, string(c.Status), c.CreatedAt}
-	msgs, err := a.o.DB.Messages(ctx, c.ID, 1000)
-	if err != nil {
-		return nil, err
-	}
-	out.Body.Messages = messageBodies(msgs)
-	out.Body.Requests, err = a.conversationRequests(ctx, c.ID)
-	return out, err
+	out.Body.Messages, out.Body.Requests = messageBodies(msgs), requestBodies(facts)
+	return out, nil
+}
+
+// customer reads what is the asker's own, with the asker's rights.
+func (a *API) customer(ctx context.Context) store.Customer {
+	p := principalOf(ctx)
+	return a.o.DB.For(p.Owner(), p.Claims)
 }
 
 func messageBodies(msgs []store.StoredMessage) []messageBody {
@@ -131,7 +131,7 @@ func messageBodies(msgs []store.StoredMessage) []messageBody {
 }
 
 func (a *API) conversationRequests(ctx context.Context, conversationID string) ([]requestBody, error) {
-	facts, err := a.o.DB.RequestsByConversation(ctx, conversationID)
+	facts, err := a.customer(ctx).RequestsByConversation(ctx, conversationID)
 	return requestBodies(facts), err
 }
 

@@ -95,13 +95,13 @@ func (a *API) checkMessage(ctx context.Context, in *messageIn) (store.Conversati
 	if err := a.limit("messages:"+o.VisitorID+o.UserID, messagesPerSecond, messagesBurst); err != nil {
 		return none, err
 	}
-	return a.o.DB.Conversation(ctx, in.ID, o)
+	return a.customer(ctx).Conversation(ctx, in.ID)
 }
 
 // turn answers one message: what was answered before is answered the same; else the
 // assistant proposes, intake commits, and only then is anything told.
 func (a *API) turn(ctx context.Context, conv store.ConversationState, in *messageIn, delta func(string)) (*turnBody, error) {
-	if old, came, err := a.o.DB.TurnByClientID(ctx, conv.ID, in.Body.ID); err != nil || came {
+	if old, came, err := a.customer(ctx).TurnByClientID(ctx, conv.ID, in.Body.ID); err != nil || came {
 		if err != nil {
 			return nil, err
 		}
@@ -125,7 +125,7 @@ func (a *API) turn(ctx context.Context, conv store.ConversationState, in *messag
 	if !acc.Duplicate {
 		return a.told(ctx, conv, t.Messages())
 	}
-	stored, err := a.o.DB.Turn(ctx, conv.ID, acc.EventID)
+	stored, err := a.customer(ctx).Turn(ctx, conv.ID, acc.EventID)
 	if err != nil {
 		return nil, err
 	}
@@ -163,12 +163,12 @@ func (a *API) told(ctx context.Context, conv store.ConversationState, turn []sto
 func (a *API) ask(ctx context.Context, conv store.ConversationState, text string, delta func(string)) (assistant.Answer, error) {
 	t := assistant.Turn{ConversationID: conv.ID, Text: text, Known: conv.Fields}
 	var err, failed error
-	if t.History, err = a.o.DB.History(ctx, conv.ID, 40); err != nil {
+	if t.History, err = a.customer(ctx).History(ctx, conv.ID, 40); err != nil {
 		return assistant.Answer{}, err
 	}
 	t.Own = func(ctx context.Context) ([]bellhop.Request, error) {
 		var facts []store.RequestFacts
-		facts, failed = a.o.DB.RequestsByOwner(ctx, conv.Owner, 20)
+		facts, failed = a.customer(ctx).Requests(ctx, 20)
 		own := make([]bellhop.Request, len(facts))
 		for i, f := range facts {
 			own[i] = desk.View(f)

@@ -78,8 +78,12 @@ func (a *API) getRequest(ctx context.Context, in *idIn) (*requestOut, error) {
 	if err := checkID(in.ID, "request"); err != nil {
 		return nil, err
 	}
-	all := p.Role == identity.RoleServer || p.Role == identity.RoleOperator
-	f, err := a.o.DB.Request(ctx, in.ID, p.Owner(), all)
+	var f store.RequestFacts
+	if p.Role == identity.RoleServer || p.Role == identity.RoleOperator {
+		f, err = a.o.DB.Request(ctx, in.ID, bellhop.Owner{}, true)
+	} else {
+		f, err = a.customer(ctx).Request(ctx, in.ID)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +178,11 @@ func firstLine(s string) string {
 }
 
 func (a *API) acceptedRequest(ctx context.Context, acc store.Accepted) (*requestOut, error) {
-	facts, err := a.o.DB.RequestsByEvent(ctx, acc.EventID)
+	find := a.o.DB.RequestsByEvent
+	if principalOf(ctx).Role == identity.RoleUser {
+		find = a.customer(ctx).RequestsByEvent
+	}
+	facts, err := find(ctx, acc.EventID)
 	if err != nil {
 		return nil, err
 	}

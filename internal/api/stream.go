@@ -62,7 +62,7 @@ func (a *API) streamConversation(w http.ResponseWriter, r *http.Request) {
 	}
 	var conv store.ConversationState
 	if err == nil {
-		conv, err = a.o.DB.Conversation(ctx, r.PathValue("id"), o)
+		conv, err = a.customer(ctx).Conversation(ctx, r.PathValue("id"))
 	}
 	if err == nil {
 		err = a.limits.enter("stream:"+o.VisitorID+o.UserID, streamsEach)
@@ -125,7 +125,7 @@ func (a *API) follow(ctx context.Context, w *eventWriter, conversationID string)
 
 func (a *API) sendChanges(ctx context.Context, w *eventWriter, conversationID string, seen map[string]string,
 	told map[string]bool) error {
-	msgs, err := a.o.DB.Messages(ctx, conversationID, 200)
+	msgs, err := a.customer(ctx).Messages(ctx, conversationID, 200)
 	if err != nil {
 		return err
 	}

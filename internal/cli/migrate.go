@@ -12,6 +12,7 @@ import (
 
 // migrateCmd brings the database to this program's schema, or tells whether it is.
 type migrateCmd struct {
+	Print  bool `help:"Print the SQL that makes everything in a database that has nothing of it yet, and change nothing."`
 	Status bool `help:"Only tell whether the schema is current; exit code 1 when it is not."`
 	JSON   bool `help:"As JSON."`
 }
@@ -20,7 +21,8 @@ type migrateCmd struct {
 func (migrateCmd) Help() string {
 	return "serve does this by itself when it starts. Use migrate to do it before, for instance with a database role that " +
 		"may change tables while the server's role may not. A schema newer than this program is left alone. A SQLite file that an " +
-		"early version made is also rewritten once, with the server stopped, so that it can become smaller again.\n\nExample:\n\n" +
+		"early version made is also rewritten once, with the server stopped, so that it can become smaller again.\n\n--print writes the SQL for the kind of database " +
+		"that is configured, for a SQL editor or a migration of your own; it says that it was run, so serve finds nothing to do.\n\nExample:\n\n" +
 		"    BELLHOP_DATABASE=postgres://admin:…@db.example.com/postgres bellhop migrate"
 }
 
@@ -38,6 +40,9 @@ func (c *migrateCmd) Run(s *session) error {
 	cfg, err := s.config()
 	if err != nil {
 		return err
+	}
+	if c.Print {
+		return printScript(s, cfg)
 	}
 	rep := migrateReport{Database: cfg.Database.String()}
 	if c.Status {
@@ -90,4 +95,18 @@ func (c *migrateCmd) look(s *session, cfg config.Config) error {
 		return errors.Join(&exitError{exitFindings, err}, db.Close())
 	}
 	return db.Close()
+}
+
+// printScript writes the SQL of every migration. It opens no database.
+func printScript(s *session, cfg config.Config) error {
+	kind := store.Postgres
+	if cfg.Database.IsSQLite() {
+		kind = store.SQLite
+	}
+	text, err := store.Script(kind)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprint(s.stdout, text)
+	return err
 }

@@ -97,6 +97,7 @@ type server struct {
 	links    *links
 	acceptor *store.Acceptor
 	engine   *engine.Engine
+	outbox   func() // stops taking in what was handed over by SQL; nil before it began
 	helper   *assistant.Offline
 	api      *api.API
 	http     *http.Server
@@ -156,6 +157,11 @@ func (s *server) openStore(ctx context.Context) (err error) {
 	}
 	if err := s.db.Migrate(ctx); err != nil {
 		return err
+	}
+	if missing, err := s.db.RowSecurity(ctx); err != nil {
+		return err
+	} else if missing != "" {
+		s.log.Warn("row level security does not stand behind the queries", "missing", missing)
 	}
 	secret, err := s.db.SigningSecret(ctx)
 	if err != nil {
@@ -244,9 +250,10 @@ func (s *server) handler() (http.Handler, error) {
 	}
 	d := desk.New(s.db, s.engine, s.links.first(bellhop.ActionUpdateTicket))
 	functions := watch.NewFunctions()
+	door := intake.New(intake.Opts{Acceptor: s.acceptor, Clock: s.o.Clock, Verifiers: s.links.verifiers})
+	s.startOutbox(door)
 	s.api, err = api.New(api.Opts{DB: s.db, Desk: d, Auth: auth, Tokens: s.tokens, Assistant: s.helper, Functions: functions,
-		Intake: intake.New(intake.Opts{Acceptor: s.acceptor, Clock: s.o.Clock, Verifiers: s.links.verifiers}),
-		Clock:  s.o.Clock, Logger: s.log, Origins: cfg.AllowedOrigins, PublicURL: cfg.PublicURL, Version: s.o.Version})
+		Intake: door, Clock: s.o.Clock, Logger: s.log, Origins: cfg.AllowedOrigins, PublicURL: cfg.PublicURL, Version: s.o.Version})
 	if err != nil {
 		return nil, err
 	}
@@ -261,6 +268,21 @@ func (s *server) handler() (http.Handler, error) {
 		mux.Handle(prefix, pages)
 	}
 	return mux, nil
+}
+
+// startOutbox begins to take in what was handed over by SQL.
+func (s *server) startOutbox(door *intake.Intake) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	box := intake.NewOutbox(intake.OutboxOpts{DB: s.db, Intake: door, Logger: s.log})
+	go func() {
+		defer close(done)
+		box.Run(ctx)
+	}()
+	s.outbox = func() {
+		cancel()
+		<-done
+	}
 }
 
 // serveHTTP begins to answer. There is no limit on writing, because streams last; the
@@ -298,6 +320,9 @@ func (s *server) stop() error {
 		cancel()
 	} else if s.listener != nil {
 		errs = append(errs, s.listener.Close())
+	}
+	if s.outbox != nil {
+		s.outbox()
 	}
 	if s.acceptor != nil {
 		s.acceptor.Close()

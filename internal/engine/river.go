@@ -113,6 +113,9 @@ func (e *Engine) newRiver() error {
 		CompletedJobRetentionPeriod: time.Minute,
 		Logger:                      slog.New(&quietHandler{e.log.Handler()}),
 	}
+	if !e.db.OwnsSchema() {
+		cfg.ReindexerIndexNames = []string{} // only their owner may rebuild indexes
+	}
 	if e.o.River != nil {
 		e.o.River(cfg)
 	}

@@ -149,8 +149,16 @@ type APIRequest struct {
 
 // Lead takes in a lead of the API.
 func (in *Intake) Lead(ctx context.Context, r APIRequest, f bellhop.LeadFields) (store.Accepted, error) {
-	if err := checkLead(f); err != nil {
+	it, err := in.lead(r, f)
+	if err != nil {
 		return store.Accepted{}, err
+	}
+	return in.acceptAPI(ctx, it)
+}
+
+func (in *Intake) lead(r APIRequest, f bellhop.LeadFields) (store.Intake, error) {
+	if err := checkLead(f); err != nil {
+		return store.Intake{}, err
 	}
 	f = cleanFields(f)
 	it := in.fromAPI(r, bellhop.KindLeadCaptured, bellhop.PersonHint{Email: f.Email, Name: f.Name, Phone: f.Phone})
@@ -159,7 +167,7 @@ func (in *Intake) Lead(ctx context.Context, r APIRequest, f bellhop.LeadFields) 
 		// A person known by nothing but a phone number still needs a lane.
 		it.Person.CustomerRef = "phone:" + f.Phone
 	}
-	return in.acceptAPI(ctx, it)
+	return it, nil
 }
 
 // Support is a support request of the API.
@@ -170,14 +178,22 @@ type Support struct {
 
 // SupportRequest takes in a support request of the API.
 func (in *Intake) SupportRequest(ctx context.Context, r APIRequest, s Support) (store.Accepted, error) {
-	email, err := checkSupport(s, r.UserID)
+	it, err := in.support(r, s)
 	if err != nil {
 		return store.Accepted{}, err
+	}
+	return in.acceptAPI(ctx, it)
+}
+
+func (in *Intake) support(r APIRequest, s Support) (store.Intake, error) {
+	email, err := checkSupport(s, r.UserID)
+	if err != nil {
+		return store.Intake{}, err
 	}
 	it := in.fromAPI(r, bellhop.KindSupportRequested, bellhop.PersonHint{Email: email, Name: strings.TrimSpace(s.Name)})
 	it.Support = &bellhop.SupportAsk{Reason: bellhop.ReasonRequested, Subject: strings.TrimSpace(s.Subject),
 		Body: s.Body, Priority: s.Priority}
-	return in.acceptAPI(ctx, it)
+	return it, nil
 }
 
 func (in *Intake) fromAPI(r APIRequest, k bellhop.Kind, hint bellhop.PersonHint) store.Intake {

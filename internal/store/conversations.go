@@ -30,7 +30,7 @@ type ConversationState struct {
 
 // Conversation returns a conversation of its owner; CodeNotFound for everybody else's.
 func (db *DB) Conversation(ctx context.Context, id string, owner bellhop.Owner) (ConversationState, error) {
-	c, err := db.conversation(ctx, id)
+	c, err := conversation(ctx, db, id)
 	if err == nil && (owner.IsZero() || c.Owner != owner) {
 		return ConversationState{}, notFound("conversation")
 	}
@@ -39,13 +39,13 @@ func (db *DB) Conversation(ctx context.Context, id string, owner bellhop.Owner) 
 
 // ConversationForOperator returns any conversation.
 func (db *DB) ConversationForOperator(ctx context.Context, id string) (ConversationState, error) {
-	return db.conversation(ctx, id)
+	return conversation(ctx, db, id)
 }
 
-func (db *DB) conversation(ctx context.Context, id string) (ConversationState, error) {
+func conversation(ctx context.Context, q queryer, id string) (ConversationState, error) {
 	var c ConversationState
 	var fields []byte
-	err := db.queryRow(ctx, `SELECT id, visitor_id, user_id, person_id, status, fields, is_lead, created_at
+	err := q.queryRow(ctx, `SELECT id, visitor_id, user_id, person_id, status, fields, is_lead, created_at
 		FROM bellhop.conversations WHERE id = $1`, id).Scan(&c.ID, strDest{&c.Owner.VisitorID}, strDest{&c.Owner.UserID},
 		strDest{&c.PersonID}, &c.Status, &fields, &c.IsLead, timeDest{&c.CreatedAt})
 	if errIsNoRows(err) {
@@ -68,54 +68,41 @@ type StoredMessage struct {
 
 // Messages returns the newest messages of a conversation, oldest first.
 func (db *DB) Messages(ctx context.Context, conversationID string, limit int) ([]StoredMessage, error) {
-	return db.messages(ctx, `WHERE m.conversation_id = $1 ORDER BY m.id DESC LIMIT $2`, conversationID, min(max(limit, 1), 1000))
-}
-
-// History returns what was said last in a conversation, oldest first.
-func (db *DB) History(ctx context.Context, conversationID string, limit int) ([]bellhop.Message, error) {
-	rows, err := db.query(ctx, `SELECT id, conversation_id, client_id, role, text, created_at FROM bellhop.messages
-		WHERE conversation_id = $1 ORDER BY id DESC LIMIT $2`, conversationID, limit)
-	if err != nil {
-		return nil, err
-	}
-	var out []bellhop.Message
-	err = each(rows, func(r *sql.Rows) error {
-		var m bellhop.Message
-		err := r.Scan(&m.ID, &m.ConversationID, &m.ClientID, &m.Role, &m.Text, timeDest{&m.CreatedAt})
-		out = append(out, m)
-		return err
-	})
-	slices.Reverse(out)
-	return out, err
+	return messages(ctx, db, `WHERE m.conversation_id = $1 ORDER BY m.id DESC LIMIT $2`, conversationID, min(max(limit, 1), 1000))
 }
 
 // Turn returns the messages that one event brought: the customer's and the reply.
 func (db *DB) Turn(ctx context.Context, conversationID, eventID string) ([]StoredMessage, error) {
-	return db.messages(ctx, "WHERE m.conversation_id = $1 AND m.event_id = $2 ORDER BY m.id DESC", conversationID, eventID)
+	return messages(ctx, db, "WHERE m.conversation_id = $1 AND m.event_id = $2 ORDER BY m.id DESC", conversationID, eventID)
 }
 
 // TurnByClientID returns the turn of a client's message id. came is false when it never
 // came; a turn that came and is empty was removed by retention.
 func (db *DB) TurnByClientID(ctx context.Context, conversationID, clientID string) (turn []StoredMessage, came bool, err error) {
-	d := digest(ChatSource(conversationID), clientID)
-	var event string
-	err = db.queryRow(ctx, "SELECT event_id FROM bellhop.event_keys WHERE digest = $1", d[:]).Scan(&event)
-	if err != nil {
-		if errIsNoRows(err) {
-			err = nil
-		}
+	event, err := db.turnEvent(ctx, conversationID, clientID)
+	if err != nil || event == "" {
 		return nil, false, err
 	}
 	turn, err = db.Turn(ctx, conversationID, event)
 	return turn, true, err
 }
 
+// turnEvent returns the event of a client's message id, "" when it never came.
+func (db *DB) turnEvent(ctx context.Context, conversationID, clientID string) (event string, err error) {
+	d := digest(ChatSource(conversationID), clientID)
+	err = db.queryRow(ctx, "SELECT event_id FROM bellhop.event_keys WHERE digest = $1", d[:]).Scan(&event)
+	if errIsNoRows(err) {
+		err = nil
+	}
+	return event, err
+}
+
 // ChatSource is the source of a conversation's events: a client's message id is unique
 // within its conversation.
 func ChatSource(conversationID string) string { return "chat:" + conversationID }
 
-func (db *DB) messages(ctx context.Context, where string, args ...any) ([]StoredMessage, error) {
-	rows, err := db.query(ctx, `SELECT m.id, m.conversation_id, m.event_id, m.client_id, m.role, m.text, m.decision,
+func messages(ctx context.Context, q queryer, where string, args ...any) ([]StoredMessage, error) {
+	rows, err := q.query(ctx, `SELECT m.id, m.conversation_id, m.event_id, m.client_id, m.role, m.text, m.decision,
 		m.created_at, e.correlation_id FROM bellhop.messages m LEFT JOIN bellhop.events e ON e.id = m.event_id `+where, args...)
 	if err != nil {
 		return nil, err
@@ -136,6 +123,23 @@ func (db *DB) messages(ctx context.Context, where string, args ...any) ([]Stored
 		}
 		out = append(out, m)
 		return nil
+	})
+	slices.Reverse(out)
+	return out, err
+}
+
+// history returns what was said, of the newest first that where finds, in the order of time.
+func history(ctx context.Context, q queryer, where string, args ...any) ([]bellhop.Message, error) {
+	rows, err := q.query(ctx, "SELECT id, conversation_id, client_id, role, text, created_at FROM bellhop.messages WHERE "+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	var out []bellhop.Message
+	err = each(rows, func(r *sql.Rows) error {
+		var m bellhop.Message
+		err := r.Scan(&m.ID, &m.ConversationID, &m.ClientID, &m.Role, &m.Text, timeDest{&m.CreatedAt})
+		out = append(out, m)
+		return err
 	})
 	slices.Reverse(out)
 	return out, err

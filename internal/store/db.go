@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -63,13 +64,17 @@ type DB struct {
 	common *sharedClock
 	// pooled is set behind a transaction pooler
 	pooled bool
-	outage outageNote
-	texts  sync.Map // SQL text → the kind's own form, or its insertion
-	queue  Enqueuer
-	hub    *Hub
-	plans  IncidentPlans
-	lock   *sql.DB   // SQLite only: holds the lock file of the serving process
-	mover  *logMover // SQLite only
+	// serves is set when this process does not own the tables
+	serves atomic.Bool
+	// actsAsUser is set once it is known that it can take the rights of a signed-in user
+	actsAsUser atomic.Bool
+	outage     outageNote
+	texts      sync.Map // SQL text → the kind's own form, or its insertion
+	queue      Enqueuer
+	hub        *Hub
+	plans      IncidentPlans
+	lock       *sql.DB   // SQLite only: holds the lock file of the serving process
+	mover      *logMover // SQLite only
 }
 
 // Enqueuer hands steps to the job engine inside the transaction that made them due.

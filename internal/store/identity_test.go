@@ -47,16 +47,16 @@ func TestAClaimedEmailTakesNobodyOver(t *testing.T) {
 	storetest.ForEach(t, nil, func(t *testing.T, db *store.DB) {
 		f := newFixture(t, db)
 		f.lead(t, "victim@corp.test", "k1")
-		owner := bellhop.Owner{UserID: "attacker"}
+		owner := bellhop.Owner{UserID: "0b5f4f9e-8a54-4a6c-9a39-6a0a6b6f0001"} // the attacker
 		f.chat(t, owner).turn("m1", bellhop.Decision{Intent: bellhop.IntentOther,
 			Fields: bellhop.LeadFields{Email: "victim@corp.test", Name: "Mallory"}}, nil)
 		f.accept(t, paid("1", "victim@corp.test", "cus_v"))
-		reqs, err := db.RequestsByOwner(context.Background(), owner, 10)
+		reqs, err := db.For(owner, claimsOf(owner.UserID)).Requests(context.Background(), 10)
 		if err != nil || len(reqs) != 0 {
 			t.Errorf("the attacker owns %+v (%v)", reqs, err)
 		}
 		for _, s := range steps(t, db, store.StepFilter{}) {
-			if strings.Contains(string(s.Input), "Mallory") || strings.Contains(string(s.Input), "attacker") {
+			if strings.Contains(string(s.Input), "Mallory") || strings.Contains(string(s.Input), owner.UserID) {
 				t.Errorf("%s carries what the attacker said: %s", s.Kind, s.Input)
 			}
 		}

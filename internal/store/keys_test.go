@@ -54,6 +54,7 @@ func notByPerson() map[string]placement {
 		"settings":           {local: true, reason: "a handful of rows, read at start"},
 		"circuits":           {local: true, reason: "one row for each connection"},
 		"nodes":              {local: true, reason: "one row for each process"},
+		"outbox":             {local: true, reason: "rows that wait to be taken in, and are deleted then; written by the founder's transactions"},
 		"schema_migrations":  {local: true, reason: "of goose; a row for each migration"},
 		"river_job":          {local: true, reason: "of River, which locks and notifies across all jobs; empties itself"},
 		"river_leader":       {local: true, reason: "of River"},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -32,6 +31,9 @@ func (db *DB) Migrate(ctx context.Context) error {
 	}
 	defer unlock()
 	if db.kind == Postgres {
+		if may, err := db.mayMigrate(ctx); err != nil || !may {
+			return errors.Join(err, db.onlyServe(ctx))
+		}
 		if _, err := db.w.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS bellhop"); err != nil {
 			return fmt.Errorf("migrate: %w", err)
 		}
@@ -47,6 +49,9 @@ func (db *DB) Migrate(ctx context.Context) error {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	if err := db.migrateRiver(ctx); err != nil {
+		return err
+	}
+	if err := db.grantAccess(ctx); err != nil {
 		return err
 	}
 	return db.EnsurePartitions(ctx)
@@ -214,19 +219,18 @@ func (db *DB) EnsurePartitions(ctx context.Context) error {
 		return nil
 	}
 	for range 3 {
-		next := month.AddDate(0, 1, 0)
 		for _, table := range partitioned() {
-			q := fmt.Sprintf("CREATE TABLE IF NOT EXISTS bellhop.%s_%s PARTITION OF bellhop.%s FOR VALUES FROM ('%s') TO ('%s')",
-				table, month.Format("2006_01"), table, idFloor(month), idFloor(next))
-			if _, err := db.w.ExecContext(ctx, q); err != nil && !strings.Contains(err.Error(), "42P17") &&
-				!strings.Contains(err.Error(), "23514") {
+			if _, err := db.w.ExecContext(ctx, "SELECT bellhop.make_month($1::text, $2::text::date)", table, day(month)); err != nil {
 				return fmt.Errorf("partitions: %w", err)
 			}
 		}
-		month = next
+		month = month.AddDate(0, 1, 0)
 	}
 	return nil
 }
+
+// day is a date as Postgres reads it in every mode of pgx.
+func day(t time.Time) string { return t.Format(time.DateOnly) }
 
 func monthOf(t time.Time) time.Time {
 	return time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)

@@ -93,7 +93,8 @@ func TestBothDatabasesHaveTheSameTables(t *testing.T) {
 		store.SQLite: `SELECT m.name || '.' || p.name FROM sqlite_master m JOIN pragma_table_info(m.name) p
 			WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' AND m.name NOT LIKE 'river_%' AND m.name <> 'schema_migrations'`,
 		store.Postgres: `SELECT c.table_name || '.' || c.column_name FROM information_schema.columns c
-			WHERE c.table_schema = 'bellhop' AND c.table_name NOT LIKE 'river_%' AND c.table_name <> 'schema_migrations'
+			JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
+			WHERE t.table_type = 'BASE TABLE' AND c.table_schema = 'bellhop' AND c.table_name NOT LIKE 'river_%' AND c.table_name <> 'schema_migrations'
 			AND c.table_name !~ '_(default|[0-9]{4}_[0-9]{2})$'`,
 	} {
 		rows, err := storetest.Open(t, kind, nil).Writer().QueryContext(ctx, query)

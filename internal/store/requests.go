@@ -29,7 +29,7 @@ const requestFrom = ` FROM bellhop.requests r LEFT JOIN bellhop.persons p ON p.i
 // Request returns one request of its owner with its facts; CodeNotFound for everybody
 // else's. A zero owner sees every request: only operators and server keys pass it.
 func (db *DB) Request(ctx context.Context, id string, owner bellhop.Owner, anyOwner bool) (RequestFacts, error) {
-	out, err := db.requests(ctx, "WHERE r.id = $1", id)
+	out, err := requests(ctx, db, "WHERE r.id = $1", id)
 	if err != nil {
 		return RequestFacts{}, err
 	}
@@ -41,30 +41,26 @@ func (db *DB) Request(ctx context.Context, id string, owner bellhop.Owner, anyOw
 
 // RequestsByEvent returns the requests that one event made.
 func (db *DB) RequestsByEvent(ctx context.Context, eventID string) ([]RequestFacts, error) {
-	return db.requests(ctx, "WHERE r.event_id = $1 ORDER BY r.id", eventID)
+	return requests(ctx, db, "WHERE r.event_id = $1 ORDER BY r.id", eventID)
 }
 
 // RequestsByConversation returns the requests of a conversation, oldest first.
 func (db *DB) RequestsByConversation(ctx context.Context, conversationID string) ([]RequestFacts, error) {
-	return db.requests(ctx, "WHERE r.conversation_id = $1 ORDER BY r.id", conversationID)
+	return requests(ctx, db, "WHERE r.conversation_id = $1 ORDER BY r.id", conversationID)
 }
 
-// RequestsByOwner returns an owner's newest requests, newest first.
-func (db *DB) RequestsByOwner(ctx context.Context, owner bellhop.Owner, limit int) ([]RequestFacts, error) {
-	switch {
-	case owner.UserID != "":
-		return db.requests(ctx, "WHERE r.user_id = $1 ORDER BY r.id DESC LIMIT $2", owner.UserID, limit)
-	case owner.VisitorID != "":
-		return db.requests(ctx, "WHERE r.visitor_id = $1 ORDER BY r.id DESC LIMIT $2", owner.VisitorID, limit)
-	default:
-		return nil, nil
+func requests(ctx context.Context, q queryer, where string, args ...any) ([]RequestFacts, error) {
+	out, index, ids, err := requestRows(ctx, q, where, args)
+	if err != nil || len(out) == 0 {
+		return out, err
 	}
+	return out, requestFacts(ctx, q, out, index, ids)
 }
 
-func (db *DB) requests(ctx context.Context, where string, args ...any) ([]RequestFacts, error) {
-	rows, err := db.query(ctx, "SELECT "+requestColumns+requestFrom+where, args...)
+func requestRows(ctx context.Context, q queryer, where string, args []any) ([]RequestFacts, map[string]int, []string, error) {
+	rows, err := q.query(ctx, "SELECT "+requestColumns+requestFrom+where, args...)
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
 	var out []RequestFacts
 	index := map[string]int{}
@@ -79,14 +75,12 @@ func (db *DB) requests(ctx context.Context, where string, args ...any) ([]Reques
 		out = append(out, f)
 		return err
 	})
-	if err != nil || len(out) == 0 {
-		return out, err
-	}
-	return out, db.requestFacts(ctx, out, index, ids)
+	return out, index, ids, err
 }
 
-func (db *DB) requestFacts(ctx context.Context, out []RequestFacts, index map[string]int, ids []string) error {
-	err := queryIn(ctx, db, `SELECT s.request_id, s.state, s.updated_at, i.task_id FROM bellhop.steps s
+// stepFacts adds what is known from the steps of requests.
+func stepFacts(ctx context.Context, q queryer, out []RequestFacts, index map[string]int, ids []string) error {
+	return queryIn(ctx, q, `SELECT s.request_id, s.state, s.updated_at, i.task_id FROM bellhop.steps s
 		LEFT JOIN bellhop.incidents i ON i.id = s.incident_id WHERE s.request_id IN (?)`, ids, func(r *sql.Rows) error {
 		var req, state, task string
 		var at time.Time
@@ -101,11 +95,15 @@ func (db *DB) requestFacts(ctx context.Context, out []RequestFacts, index map[st
 		}
 		return nil
 	})
+}
+
+func requestFacts(ctx context.Context, q queryer, out []RequestFacts, index map[string]int, ids []string) error {
+	err := stepFacts(ctx, q, out, index, ids)
 	if err != nil {
 		return err
 	}
 	// A lead that somebody has to complete is a support request too.
-	return queryIn(ctx, db, "SELECT "+supportColumns+" FROM bellhop.support_requests WHERE id IN (?)", ids, func(r *sql.Rows) error {
+	return queryIn(ctx, q, "SELECT "+supportColumns+" FROM bellhop.support_requests WHERE id IN (?)", ids, func(r *sql.Rows) error {
 		s, err := scanSupport(r)
 		if err != nil {
 			return err

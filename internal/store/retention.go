@@ -62,7 +62,7 @@ func (db *DB) Prune(ctx context.Context, r Retention) (Removed, error) {
 		return out, err
 	}
 	defer unlock()
-	// One that fails, as dropping a partition without the right to, does not stop the others.
+	// One that fails does not stop the others.
 	var errs []error
 	for _, k := range []struct {
 		table string
@@ -103,31 +103,36 @@ func (db *DB) tryLock(ctx context.Context, id int64) (unlock func(), ok bool, er
 }
 
 // pruneOld removes what came in before now-keep from a table that ids order by time:
-// whole days on SQLite; on Postgres whole months, each a partition.
+// whole days on SQLite; on Postgres whole months, each a partition. dialect: there the
+// server's role may delete nothing of these tables, and asks functions of their owner.
 func (db *DB) pruneOld(ctx context.Context, table string, keep time.Duration, out *Removed) error {
 	cut := db.clock.Now().UTC().Add(-keep)
 	if db.kind == SQLite {
-		return db.pruneIDs(ctx, table, table, idFloor(cut.Truncate(24*time.Hour)), out)
+		return db.pruneIDs(ctx, table, idFloor(cut.Truncate(24*time.Hour)), out)
 	}
 	month := monthOf(cut)
 	if err := db.dropMonths(ctx, table, month, out); err != nil {
 		return err
 	}
 	// What came in while its month had no partition lies in the default one.
-	return db.pruneIDs(ctx, table, table+"_default", idFloor(month), out)
+	return db.pruneRows(ctx, table, func(ctx context.Context, t *Tx, n int) (did int64, err error) {
+		err = t.queryRow(ctx, "SELECT bellhop.prune_default($1::text, $2::text::date, $3::timestamptz, $4::integer)",
+			table, day(month), t.now, n).Scan(&did)
+		return did, err
+	}, out)
 }
 
 // pruneIDs deletes the rows of a table whose ids are smaller than floor. The floor is
 // written down first: it is what the append-only triggers let go.
-func (db *DB) pruneIDs(ctx context.Context, name, table, floor string, out *Removed) error {
+func (db *DB) pruneIDs(ctx context.Context, table, floor string, out *Removed) error {
 	there, err := exists(ctx, db, "SELECT 1 FROM bellhop."+table+" WHERE id < $1 LIMIT 1", floor)
 	if err != nil || !there {
 		return err
 	}
-	if err := db.tx(ctx, func(t *Tx) error { return noteFloor(ctx, t, name, floor) }); err != nil {
+	if err := db.tx(ctx, func(t *Tx) error { return noteFloor(ctx, t, table, floor) }); err != nil {
 		return err
 	}
-	return db.pruneRows(ctx, name, func(ctx context.Context, t *Tx, n int) (int64, error) {
+	return db.pruneRows(ctx, table, func(ctx context.Context, t *Tx, n int) (int64, error) {
 		return t.exec(ctx, "DELETE FROM bellhop."+table+" WHERE id IN (SELECT id FROM bellhop."+table+
 			" WHERE id < $1 ORDER BY id LIMIT $2)", floor, n)
 	}, out)
@@ -236,31 +241,21 @@ func (db *DB) dropMonths(ctx context.Context, table string, before time.Time, ou
 			continue
 		}
 		if attached[name] {
-			ok, err := db.detach(ctx, table, name, month.AddDate(0, 1, 0))
+			ok, err := db.detach(ctx, table, month)
 			if err != nil {
-				return notOwner(err, name)
+				return err
 			}
 			if !ok {
 				out.Busy = true
 				return nil
 			}
 		}
-		if _, err := db.w.ExecContext(ctx, "DROP TABLE IF EXISTS bellhop."+name); err != nil {
-			return notOwner(err, name)
+		if _, err := db.w.ExecContext(ctx, "SELECT bellhop.drop_month($1::text, $2::text::date)", table, day(month)); err != nil {
+			return err
 		}
 		out.Partitions = append(out.Partitions, name)
 	}
 	return nil
-}
-
-// notOwner says what to do when the role that serves may not drop a partition.
-func notOwner(err error, partition string) error {
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || pg.Code != "42501" {
-		return err
-	}
-	return fmt.Errorf("retention: the role that serves does not own the tables; let their owner run DROP TABLE bellhop.%s, "+
-		"or serve as their owner: %w", partition, err)
 }
 
 const (
@@ -275,7 +270,7 @@ const (
 // false when the table was in use each time it was tried. Dropping comes after, without
 // a lock on the table: deleting a large file takes time. (DETACH … CONCURRENTLY does not
 // go with a default partition.)
-func (db *DB) detach(ctx context.Context, table, name string, end time.Time) (bool, error) {
+func (db *DB) detach(ctx context.Context, table string, month time.Time) (bool, error) {
 	for try := range detachTries {
 		if err := wait(ctx, time.Duration(min(try, 1))*detachPause); err != nil {
 			return false, err
@@ -284,10 +279,7 @@ func (db *DB) detach(ctx context.Context, table, name string, end time.Time) (bo
 			if _, err := t.exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = '%dms'", detachWait.Milliseconds())); err != nil {
 				return err
 			}
-			if err := noteFloor(ctx, t, table, idFloor(end)); err != nil {
-				return err
-			}
-			_, err := t.exec(ctx, fmt.Sprintf("ALTER TABLE bellhop.%s DETACH PARTITION bellhop.%s", table, name))
+			_, err := t.exec(ctx, "SELECT bellhop.detach_month($1::text, $2::text::date, $3::timestamptz)", table, day(month), t.now)
 			return err
 		})
 		var pg *pgconn.PgError

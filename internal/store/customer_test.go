@@ -1,0 +1,317 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"bellhop"
+	"bellhop/internal/store"
+	"bellhop/internal/store/storetest"
+)
+
+const (
+	userA = "0b5f4f9e-8a54-4a6c-9a39-6a0a6b6f000a"
+	userB = "0b5f4f9e-8a54-4a6c-9a39-6a0a6b6f000b"
+	// userC has nothing.
+	userC = "0b5f4f9e-8a54-4a6c-9a39-6a0a6b6f000c"
+)
+
+// claimsOf is the claims of a Supabase access token.
+func claimsOf(user string) []byte {
+	return fmt.Appendf(nil, `{"sub":%q,"role":"authenticated","aud":"authenticated","aal":"aal1","app_metadata":{}}`, user)
+}
+
+// sqlState is the SQLSTATE of an error, "" when it has none.
+func sqlState(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}
+
+// owned is what one user has.
+type owned struct {
+	owner                     bellhop.Owner
+	conversation, event, lead string
+}
+
+// own makes a user with a conversation of one turn and a lead.
+func (f *fixture) own(t *testing.T, user string) owned {
+	t.Helper()
+	o := owned{owner: bellhop.Owner{UserID: user}}
+	c := f.chat(t, o.owner)
+	o.conversation = c.id
+	o.event = c.turn("m1", bellhop.Decision{Intent: bellhop.IntentLead, Fields: bellhop.LeadFields{Email: user[30:] + "@example.com"}},
+		&bellhop.SupportAsk{Reason: bellhop.ReasonLowConfidence, Body: "help"}).EventID
+	in := leadIntake(user[30:]+"@example.com", "lead-"+user)
+	in.Owner, in.Person.UserID = o.owner, user
+	acc := f.accept(t, in)
+	reqs, err := f.db.RequestsByEvent(context.Background(), acc.EventID)
+	if err != nil || len(reqs) != 1 {
+		t.Fatalf("%+v %v", reqs, err)
+	}
+	o.lead = reqs[0].ID
+	return o
+}
+
+// login makes a role that serves and returns the database's URL with it. settle says
+// whether the role's sessions begin as bellhop_server.
+func login(t *testing.T, db *store.DB, base string, settle bool) string {
+	t.Helper()
+	u, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	role := fmt.Sprintf("serve_%s_%v", u.Path[1:], settle)
+	stmts := []string{
+		"CREATE ROLE " + role + " LOGIN NOINHERIT NOBYPASSRLS PASSWORD 'serve'",
+		"GRANT bellhop_server TO " + role,
+	}
+	if settle {
+		stmts = append(stmts, "ALTER ROLE "+role+" SET role = 'bellhop_server'")
+	}
+	for _, q := range stmts {
+		if _, err := db.Writer().Exec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	u.User = url.UserPassword(role, "serve")
+	return u.String()
+}
+
+// readers are the reads of a customer, each of which reports whether it found something.
+func readers(c store.Customer, o owned) map[string]func(context.Context) (bool, error) {
+	return map[string]func(context.Context) (bool, error){
+		"Conversation": func(ctx context.Context) (bool, error) {
+			got, err := c.Conversation(ctx, o.conversation)
+			return got.ID != "", err
+		},
+		"Transcript": func(ctx context.Context) (bool, error) {
+			got, msgs, reqs, err := c.Transcript(ctx, o.conversation, 10)
+			return got.ID != "" && len(msgs) == 2 && len(reqs) > 0, err
+		},
+		"Messages": func(ctx context.Context) (bool, error) {
+			got, err := c.Messages(ctx, o.conversation, 10)
+			return len(got) == 2 && got[0].CorrelationID != "", err
+		},
+		"Turn": func(ctx context.Context) (bool, error) {
+			got, err := c.Turn(ctx, o.conversation, o.event)
+			return len(got) == 2, err
+		},
+		"TurnByClientID": func(ctx context.Context) (bool, error) {
+			got, _, err := c.TurnByClientID(ctx, o.conversation, "m1")
+			return len(got) == 2, err
+		},
+		"Request": func(ctx context.Context) (bool, error) {
+			got, err := c.Request(ctx, o.lead)
+			return got.ID != "" && got.PersonEmail != "" && len(got.Steps) > 0, err
+		},
+		"RequestsByConversation": func(ctx context.Context) (bool, error) {
+			got, err := c.RequestsByConversation(ctx, o.conversation)
+			return len(got) > 0 && (got[0].Support != nil || got[len(got)-1].Support != nil), err
+		},
+		"Requests": func(ctx context.Context) (bool, error) {
+			got, err := c.Requests(ctx, 10)
+			return len(got) > 0, err
+		},
+		"RequestsByEvent": func(ctx context.Context) (bool, error) {
+			got, err := c.RequestsByEvent(ctx, o.event)
+			return len(got) > 0, err
+		},
+	}
+}
+
+func sees(t *testing.T, who string, c store.Customer, o owned, want bool) {
+	t.Helper()
+	for name, read := range readers(c, o) {
+		if name == "Requests" && !want && strings.HasSuffix(who, "B of A") {
+			continue // a list of B's own
+		}
+		got, err := read(context.Background())
+		if err != nil && (want || bellhop.CodeOf(err) != bellhop.CodeNotFound) {
+			t.Errorf("%s: %s: %v", who, name, err)
+		} else if got != want {
+			t.Errorf("%s: %s found it: %v, want %v", who, name, got, want)
+		}
+	}
+}
+
+// Promise: nobody reads what is somebody else's. The query asks for the owner; and on
+// Postgres, when it asks for the wrong one, row level security answers for the one who asks.
+func TestUsersReadTheirOwnAndNothingElse(t *testing.T) {
+	t.Parallel()
+	for _, kind := range storetest.Kinds() {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			base := storetest.URL(t, kind)
+			db := storetest.OpenURL(t, base, nil)
+			f := newFixture(t, db)
+			a, b := f.own(t, userA), f.own(t, userB)
+			dbs := map[string]*store.DB{"owner": db}
+			if kind == store.Postgres {
+				dbs["server's role"] = storetest.OpenURL(t, login(t, db, base, true), nil)
+				dbs["exec mode"] = storetest.OpenURL(t, base+"&default_query_exec_mode=exec", nil)
+			}
+			for name, db := range dbs {
+				sees(t, name+", A of A", db.For(a.owner, claimsOf(userA)), a, true)
+				sees(t, name+", B of B", db.For(b.owner, claimsOf(userB)), b, true)
+				sees(t, name+", B of A", db.For(b.owner, claimsOf(userB)), owned{b.owner, a.conversation, a.event, a.lead}, false)
+				if kind == store.Postgres {
+					// The check of the handler and of the query is gone: they ask as A.
+					sees(t, name+", B as A", db.For(a.owner, claimsOf(userB)), a, false)
+					if _, err := db.For(a.owner, nil).Conversation(context.Background(), a.conversation); err == nil {
+						t.Errorf("%s: a user without claims was read for", name)
+					}
+				}
+				if _, err := db.For(bellhop.Owner{}, nil).Conversation(context.Background(), a.conversation); bellhop.CodeOf(err) != bellhop.CodeNotFound {
+					t.Errorf("%s: nobody in particular: %v", name, err)
+				}
+			}
+		})
+	}
+}
+
+func requestsAre(t *testing.T, db *store.DB, user string, want int) {
+	t.Helper()
+	got, err := db.For(bellhop.Owner{UserID: user}, claimsOf(user)).Requests(context.Background(), 10)
+	if err != nil || len(got) != want {
+		t.Errorf("%s has %d requests (%v), want %d", user, len(got), err, want)
+	}
+}
+
+func TestVisitorsReadTheirOwn(t *testing.T) {
+	t.Parallel()
+	storetest.ForEach(t, nil, func(t *testing.T, db *store.DB) {
+		ctx := context.Background()
+		f := newFixture(t, db)
+		c := f.chat(t, bellhop.Owner{VisitorID: "v1"})
+		c.turn("m1", bellhop.Decision{Intent: bellhop.IntentOther}, nil)
+		for visitor, want := range map[string]int{"v1": 2, "v2": 0} {
+			got, err := db.For(bellhop.Owner{VisitorID: visitor}, nil).Messages(ctx, c.id, 10)
+			if err != nil || len(got) != want {
+				t.Errorf("%s sees %d messages (%v), want %d", visitor, len(got), err, want)
+			}
+		}
+		requestsAre(t, db, userC, 0)
+	})
+}
+
+// What a user's read has set is gone when it is over: the same connections go on as before.
+func TestAUsersRightsEndWithTheRead(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	db := storetest.Open(t, store.Postgres, nil)
+	f := newFixture(t, db)
+	a := f.own(t, userA)
+	db.Writer().SetMaxOpenConns(1)
+	for range 3 {
+		if _, err := db.For(a.owner, claimsOf(userA)).Conversation(ctx, a.conversation); err != nil {
+			t.Fatal(err)
+		}
+		var user, claims, timeout string
+		if err := db.Writer().QueryRow(`SELECT current_user = session_user, coalesce(current_setting('request.jwt.claims', true), ''),
+			current_setting('statement_timeout')`).Scan(&user, &claims, &timeout); err != nil {
+			t.Fatal(err)
+		}
+		if user != "true" || claims != "" || timeout != "0" {
+			t.Errorf("after a read: role is the session's: %s, claims %q, statement_timeout %s", user, claims, timeout)
+		}
+	}
+}
+
+// A role that serves and has not become bellhop_server has no rights at all, and none that
+// are more than those.
+func TestTheServersRoleFailsClosed(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	base := storetest.URL(t, store.Postgres)
+	db := storetest.OpenURL(t, base, nil)
+	bare, err := store.Open(ctx, store.Opts{URL: login(t, db, base, false)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { bare.Close() }) //nolint:errcheck // the test is over
+	for _, q := range []string{"SELECT 1 FROM bellhop.conversations", "SELECT 1 FROM bellhop.events", "SET ROLE service_role",
+		"SELECT bellhop.make_month('events', '2020-01-01')"} {
+		if _, err := bare.Writer().Exec(q); sqlState(err) != "42501" {
+			t.Errorf("%s: %v, want 42501", q, err)
+		}
+	}
+	if err := bare.Migrate(ctx); sqlState(err) != "42501" {
+		t.Errorf("starting without a role: %v, want 42501", err)
+	}
+}
+
+// A server with the least rights does everything that the owner of the tables does: takes
+// in, carries out, gives up, takes over, makes months and forgets them.
+func TestTheServersRoleIsEnough(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	base := storetest.URL(t, store.Postgres)
+	owner := storetest.OpenURL(t, base, nil)
+	clock := &ahead{}
+	db := storetest.OpenURL(t, login(t, owner, base, true), clock)
+	if db.OwnsSchema() {
+		t.Fatal("the server's role owns the tables")
+	}
+	if what, err := db.RowSecurity(ctx); err != nil || what != "" {
+		t.Errorf("row level security: %q, %v", what, err)
+	}
+	f := newFixture(t, db)
+	c, err := db.CreateConversation(ctx, bellhop.Owner{VisitorID: "v1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.SigningSecret(ctx); err != nil {
+		t.Error(err)
+	}
+	first := f.everything(t, c.ID)
+	for _, err := range []error{db.Heartbeat(ctx, "n1"), db.Leave(ctx, "n1"), db.Heartbeat(ctx, "n1")} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := db.TakeOver(ctx, "n2", time.Nanosecond, true); err != nil {
+		t.Error(err)
+	}
+	f.finish(t)
+	clock.move(100 * day)
+	if out := prune(t, db, short()); len(out.Partitions) < 3 {
+		t.Errorf("retention dropped %v", out.Partitions)
+	}
+	f.lead(t, "late@example.com", "late") // its month was dropped: the default partition has it
+	if out := prune(t, db, short()); out.Rows["events"] != 1 || rowsOf(t, owner, "events") != 0 {
+		t.Errorf("the default partition was not emptied: %+v", out)
+	}
+	for what, again := range f.everything(t, c.ID) {
+		if !again.Duplicate || again.EventID != first[what].EventID {
+			t.Errorf("%s, sent again: %+v", what, again)
+		}
+	}
+	if err := db.EnsurePartitions(ctx); err != nil {
+		t.Error(err)
+	}
+	for _, q := range []string{"DELETE FROM bellhop.events", "UPDATE bellhop.event_keys SET event_id = event_id",
+		"DELETE FROM bellhop.step_keys", "INSERT INTO bellhop.retention VALUES ('events', gen_random_uuid(), now())",
+		"TRUNCATE bellhop.attempts", "DROP TABLE bellhop.events", "UPDATE bellhop.settings SET value = 'mine'",
+		"SELECT bellhop.emit('event', '{}', 'k')"} {
+		if _, err := db.Writer().Exec(q); sqlState(err) != "42501" {
+			t.Errorf("%s: %v, want 42501", q, err)
+		}
+	}
+	if _, err := db.Writer().Exec("SELECT bellhop.drop_month('settings', '2020-01-01')"); sqlState(err) != "22023" {
+		t.Errorf("a table that is not kept by month: %v", err)
+	}
+	if _, err := db.Writer().Exec("SELECT bellhop.drop_month('events', date_trunc('month', $1::text::date)::date)",
+		db.Now().Format(time.DateOnly)); sqlState(err) != "55006" {
+		t.Errorf("a month that was not taken off: %v", err)
+	}
+}
