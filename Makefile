@@ -28,7 +28,7 @@ build: ## bin/bellhop as it is released
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/bellhop ./cmd/bellhop
 
 .PHONY: deps
-deps: ## install PostgreSQL, PgBouncer and Chromium where they are missing
+deps: ## install PostgreSQL, PgBouncer, Chromium and Deno where they are missing
 	@scripts/install-test-deps.sh
 
 .PHONY: test

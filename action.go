@@ -11,12 +11,13 @@ const (
 	ActionUpdateTicket  Action = "support.update_ticket"
 	ActionSendAlert     Action = "alert.send"
 	ActionSendWebhook   Action = "webhook.send"
+	ActionDeletePerson  Action = "person.delete"
 )
 
 // Actions lists every action.
 func Actions() []Action {
 	return []Action{ActionUpsertContact, ActionAddNote, ActionCreateTicket, ActionUpdateTicket, ActionSendAlert,
-		ActionSendWebhook}
+		ActionSendWebhook, ActionDeletePerson}
 }
 
 // ContactInput is the input of ActionUpsertContact. Empty fields are not sent, so
@@ -79,6 +80,12 @@ type WebhookInput struct {
 	Type      string `json:"type"`
 	Timestamp string `json:"timestamp"` // RFC 3339
 	Data      any    `json:"data"`
+}
+
+// DeletePersonInput is the input of ActionDeletePerson. It holds nothing but the vendor's own
+// ids, under the names of Call.Refs: the step is kept when the person is not.
+type DeletePersonInput struct {
+	Refs map[string]string `json:"refs"`
 }
 
 // Severity of an alert.

@@ -63,12 +63,13 @@ const (
 	ReasonSyncFailed    Reason = "sync_failed"     // a step could not be carried out
 	ReasonOutage        Reason = "outage"          // a connection is down; holds all its steps
 	ReasonLeadNoEmail   Reason = "lead_incomplete" // a lead that no CRM can be given: no e-mail
+	ReasonErasure       Reason = "erasure"         // a vendor that cannot be asked to delete an erased person
 )
 
 // Reasons lists every reason.
 func Reasons() []Reason {
 	return []Reason{ReasonRequested, ReasonAskedForHuman, ReasonLowConfidence, ReasonBilling, ReasonDispute,
-		ReasonSyncFailed, ReasonOutage, ReasonLeadNoEmail}
+		ReasonSyncFailed, ReasonOutage, ReasonLeadNoEmail, ReasonErasure}
 }
 
 // SupportRequest is something a person has to look at.

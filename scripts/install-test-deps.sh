@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs what the tests need and Go cannot bring: PostgreSQL 15 or newer (only its
-# programs; no service has to run), PgBouncer and Chromium. What is there is left alone.
+# programs; no service has to run), PgBouncer, Chromium and Deno. What is there is left alone.
 #
-#   scripts/install-test-deps.sh                 # postgres pgbouncer chromium
+#   scripts/install-test-deps.sh                 # postgres pgbouncer chromium deno
 #   scripts/install-test-deps.sh cc              # a C compiler, for the race detector
 set -euo pipefail
 
 readonly OLDEST_POSTGRES=15
+readonly DENO=2.9.6
 apt_updated=""
 
 say() { printf 'test dependencies: %s\n' "$*"; }
@@ -57,6 +58,31 @@ found_chromium() {
 }
 
 found_pgbouncer() { command -v pgbouncer >/dev/null || [[ -x /usr/sbin/pgbouncer ]]; }
+
+# deno_folder is where the npm package goes; the tests look there too.
+deno_folder() {
+  case $(uname -s) in
+    Darwin) printf '%s/Library/Caches/bellhop-test-deps/deno' "$HOME" ;;
+    *) printf '%s/bellhop-test-deps/deno' "${XDG_CACHE_HOME:-$HOME/.cache}" ;;
+  esac
+}
+
+found_deno() {
+  local program
+  if [[ -n "${BELLHOP_DENO:-}" ]]; then
+    [[ -x "$BELLHOP_DENO" ]]
+    return
+  fi
+  if command -v deno >/dev/null; then
+    return 0
+  fi
+  for program in "$(deno_folder)"/node_modules/@deno/*/deno; do
+    if [[ -x "$program" ]]; then
+      return 0
+    fi
+  done
+  return 1
+}
 
 found_cc() { command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null; }
 
@@ -138,6 +164,23 @@ install_chromium() {
   found_chromium || fail "Chromium was installed, but is not in PATH"
 }
 
+# install_deno takes Deno from the npm registry, which networks that let little else through
+# still have. The version is fixed: what the tests run on changes when somebody changes it.
+install_deno() {
+  if ! command -v npm >/dev/null; then
+    if command -v apt-get >/dev/null; then
+      apt npm
+    elif command -v brew >/dev/null; then
+      brew install node
+    else
+      fail "install npm, or Deno from https://deno.com and set BELLHOP_DENO to its program"
+    fi
+  fi
+  say "npm install deno@$DENO"
+  npm install --silent --no-fund --no-audit --prefix "$(deno_folder)" "deno@$DENO"
+  found_deno || fail "Deno was installed, but its program is not in $(deno_folder)"
+}
+
 install_cc() {
   if command -v apt-get >/dev/null; then
     apt gcc libc6-dev
@@ -146,11 +189,11 @@ install_cc() {
   fi
 }
 
-for need in "${@:-postgres pgbouncer chromium}"; do
+for need in "${@:-postgres pgbouncer chromium deno}"; do
   for one in $need; do
     case $one in
-      postgres | pgbouncer | chromium | cc) "found_$one" || "install_$one" ;;
-      *) fail "unknown: $one; known are postgres, pgbouncer, chromium, cc" ;;
+      postgres | pgbouncer | chromium | deno | cc) "found_$one" || "install_$one" ;;
+      *) fail "unknown: $one; known are postgres, pgbouncer, chromium, deno, cc" ;;
     esac
   done
 done

@@ -43,6 +43,7 @@ type commands struct {
 	Migrate    migrateCmd    `cmd:"" help:"Bring the database to this program's schema."`
 	Backup     backupCmd     `cmd:"" help:"Copy the SQLite database while it is served."`
 	Restore    restoreCmd    `cmd:"" help:"Put a backup in the place of the SQLite database."`
+	Person     personCmd     `cmd:"" help:"Export or erase everything about one person."`
 	Connectors connectorsCmd `cmd:"" help:"List the vendors that can be connected, and the connections there are."`
 	VersionCmd versionCmd    `cmd:"" name:"version" help:"Print the version."`
 }

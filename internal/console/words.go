@@ -101,6 +101,8 @@ func reasonWords(r bellhop.Reason) string {
 		return "a connection is down"
 	case bellhop.ReasonLeadNoEmail:
 		return "a lead without e-mail"
+	case bellhop.ReasonErasure:
+		return "to delete at a vendor"
 	default:
 		return strings.ReplaceAll(string(r), "_", " ")
 	}
@@ -120,6 +122,8 @@ func actionWords(kind string) string {
 		return "Send an alert"
 	case bellhop.ActionSendWebhook:
 		return "Send a webhook"
+	case bellhop.ActionDeletePerson:
+		return "Delete a person"
 	default:
 		return kind
 	}

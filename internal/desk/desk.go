@@ -67,7 +67,7 @@ func (d *Desk) Edit(ctx context.Context, id string, e Edit, by string) (bellhop.
 // follow plans the ticket's update when a request with a ticket changes its status.
 func (d *Desk) follow(s bellhop.SupportRequest, to bellhop.SupportStatus) []bellhop.PlannedStep {
 	if d.helpdesk == "" || to == "" || s.PersonID == "" || s.Reason == bellhop.ReasonSyncFailed ||
-		s.Reason == bellhop.ReasonOutage || s.Reason == bellhop.ReasonLeadNoEmail {
+		s.Reason == bellhop.ReasonOutage || s.Reason == bellhop.ReasonLeadNoEmail || s.Reason == bellhop.ReasonErasure {
 		return nil
 	}
 	return []bellhop.PlannedStep{{Connection: d.helpdesk, Action: bellhop.ActionUpdateTicket, RequestID: s.ID,

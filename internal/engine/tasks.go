@@ -132,6 +132,8 @@ func Describe(s bellhop.Step) (what, payload string) {
 		return "send the alert “" + in.Title + "”", lines("Text", in.Text)
 	case bellhop.ActionSendWebhook:
 		return "send the webhook " + in.Type, string(s.Input)
+	case bellhop.ActionDeletePerson:
+		return "delete a person who was erased here", string(s.Input)
 	default:
 		return s.Kind, string(s.Input)
 	}

@@ -34,7 +34,11 @@ func writeHalf(w http.ResponseWriter, a answer) {
 	}
 	b.WriteString("\r\n")
 	b.Write(a.body[:len(a.body)/2])
-	_, _ = conn.Write(b.Bytes()) // the client may be gone
+	data := b.Bytes()
+	if len(a.body) == 0 { // then the headers are all there is to break in the middle of
+		data = data[:len(data)/2]
+	}
+	_, _ = conn.Write(data) // the client may be gone
 	reset(conn)
 }
 

@@ -169,6 +169,9 @@ func (a answer) cut() answer {
 	if len(a.body) > 2 && (a.body[0] == '{' || a.body[0] == '[') {
 		a.body = a.body[:len(a.body)/2]
 	} else {
+		if a.status == http.StatusNoContent { // which cannot have a body; a gateway's page has one
+			a.status = http.StatusOK
+		}
 		a.body = []byte("<!DOCTYPE html><html><head><title>Gateway</title>")
 	}
 	return a

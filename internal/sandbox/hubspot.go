@@ -24,6 +24,7 @@ type hubspotBackend struct {
 	contacts *hsObjects
 	notes    *hsObjects
 	byEmail  map[string]string // e-mail → contact id
+	erased   []string          // ids of contacts that were deleted for good
 	window   []time.Time       // requests of the rolling window
 }
 
@@ -46,6 +47,7 @@ func (b *hubspotBackend) reset() {
 	defer b.mu.Unlock()
 	b.contacts, b.notes = newHSObjects(), newHSObjects()
 	b.byEmail = map[string]string{}
+	b.erased = nil
 	b.window = nil
 }
 
@@ -126,6 +128,7 @@ func (b *hubspotBackend) snapshot(s *Snapshot) {
 		}
 		s.Notes = append(s.Notes, n)
 	}
+	s.ErasedContacts = append([]string{}, b.erased...)
 }
 
 func (b *hubspotBackend) count(c *Counts) {
@@ -273,6 +276,8 @@ func (b *hubspotBackend) routeContacts(r *request, segs []string, rest string) a
 		return b.batchRead(r, b.contacts)
 	case r.method == http.MethodPost && rest == "search":
 		return b.search(r, b.contacts)
+	case r.method == http.MethodPost && rest == "gdpr-delete":
+		return b.eraseContact(r)
 	case r.method == http.MethodGet && len(segs) == 1:
 		return b.getContact(r, segs[0])
 	case r.method == http.MethodPatch && len(segs) == 1:

@@ -11,15 +11,17 @@ import (
 // is a deep copy; each vendor's part is consistent in itself.
 type Snapshot struct {
 	// Version grows with every change; see Client.Wait.
-	Version  uint64           `json:"version"`
-	Contacts []Contact        `json:"contacts"`
-	Notes    []Note           `json:"notes"`
-	Tickets  []Ticket         `json:"tickets"`
-	Users    []User           `json:"users"`
-	Messages []SlackMessage   `json:"messages"`
-	Webhooks []WebhookMessage `json:"webhooks"`
-	Stripe   StripeSnapshot   `json:"stripe"`
-	Requests map[Vendor]int   `json:"requests"`
+	Version  uint64    `json:"version"`
+	Contacts []Contact `json:"contacts"`
+	Notes    []Note    `json:"notes"`
+	// ErasedContacts are the ids of the contacts that HubSpot deleted for good.
+	ErasedContacts []string         `json:"erased_contacts"`
+	Tickets        []Ticket         `json:"tickets"`
+	Users          []User           `json:"users"`
+	Messages       []SlackMessage   `json:"messages"`
+	Webhooks       []WebhookMessage `json:"webhooks"`
+	Stripe         StripeSnapshot   `json:"stripe"`
+	Requests       map[Vendor]int   `json:"requests"`
 }
 
 // Contact is a contact at HubSpot.

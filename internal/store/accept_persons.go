@@ -86,13 +86,24 @@ func (b *batch) loadPersons(ctx context.Context) error {
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	return queryIn(ctx, b.t, `SELECT id, email, user_id, name, phone, created_at FROM bellhop.persons
+	err := queryIn(ctx, b.t, `SELECT id, email, user_id, name, phone, created_at FROM bellhop.persons
 		WHERE id IN (?) ORDER BY id`+b.t.forUpdate(), ids,
 		func(r *sql.Rows) error {
 			p, err := scanPerson(r)
 			b.persons[p.ID] = &personRow{Person: p}
 			return err
 		})
+	if err != nil {
+		return err
+	}
+	for key, id := range b.keys {
+		// Whoever has an address as a key has one; so they were erased while their row was
+		// waited for, and must not be filled with it again.
+		if p := b.persons[id]; p != nil && p.Email == "" && strings.HasPrefix(key, "email:") {
+			return errRaced
+		}
+	}
+	return nil
 }
 
 func scanPerson(r interface{ Scan(...any) error }) (bellhop.Person, error) {

@@ -52,6 +52,13 @@ func TestConnector(t *testing.T) {
 				Refs:  map[string]string{"contact": "551"},
 				Count: func(s sandbox.Snapshot) int { return len(s.Notes) },
 			},
+			{
+				Action: bellhop.ActionDeletePerson, Write: "POST /crm/v3/objects/contacts/gdpr-delete",
+				Input:   bellhop.DeletePersonInput{},
+				Prepare: prepareContact(contact),
+				Refs:    map[string]string{"contact": "551"},
+				Count:   func(s sandbox.Snapshot) int { return len(s.ErasedContacts) },
+			},
 		},
 	})
 }

@@ -63,6 +63,8 @@ func (c *Connector) Do(ctx context.Context, call connector.Call) (connector.Resu
 		return c.upsertContact(ctx, call)
 	case bellhop.ActionAddNote:
 		return c.addNote(ctx, call)
+	case bellhop.ActionDeletePerson:
+		return c.deletePerson(ctx, call)
 	default:
 		return connector.Result{}, connector.Rejectf("HubSpot has no action " + string(call.Action))
 	}
