@@ -1,4 +1,4 @@
-package console
+package identity
 
 import (
 	"net"
@@ -11,13 +11,31 @@ import (
 )
 
 const (
-	maxFailures   = 10
-	failureWindow = 5 * time.Minute
-	maxAddresses  = 10_000 // so that a flood of addresses cannot fill the memory
+	// MaxFailures is how many logins of one address may fail within FailureWindow.
+	MaxFailures = 10
+	// maxNameFailures is the same for one name from all addresses together. It is more, so
+	// that one stranger cannot lock an operator out.
+	maxNameFailures = 50
+	// FailureWindow is how long a failed login counts.
+	FailureWindow = 5 * time.Minute
+	maxThrottled  = 10_000 // so that a flood of addresses cannot fill the memory
 )
 
-// throttle bounds the failed logins of one address. A try counts from its beginning, so
-// that many at the same moment do not slip through together; a good one is given back.
+// Throttled is the error of a login that was not even looked at: too many failed before.
+type Throttled struct {
+	Wait time.Duration // until the next one is looked at
+}
+
+// Error says what happened.
+func (e *Throttled) Error() string { return "too many failed logins" }
+
+// Unwrap makes it an error that may be shown.
+func (e *Throttled) Unwrap() error {
+	return bellhop.Errorf(bellhop.CodeRateLimited, "Wait a few minutes, then try again.", "Too many logins failed.")
+}
+
+// throttle bounds failed tries by key. A try counts from its beginning, so that many at
+// the same moment do not slip through together; a good one is given back.
 type throttle struct {
 	clock bellhop.Clock
 	mu    sync.Mutex
@@ -28,35 +46,36 @@ func newThrottle(clock bellhop.Clock) *throttle {
 	return &throttle{clock: clock, tries: map[string][]time.Time{}}
 }
 
-// take counts a try. When there were too many it returns how long to wait.
-func (t *throttle) take(address string) (wait time.Duration, ok bool) {
+// take counts a try of a key that may fail most times. When there were too many it
+// returns how long to wait.
+func (t *throttle) take(key string, most int) (wait time.Duration, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.clock.Now()
-	recent := fresh(t.tries[address], now)
-	if len(recent) >= maxFailures {
-		t.tries[address] = recent
-		return recent[0].Add(failureWindow).Sub(now), false
+	recent := fresh(t.tries[key], now)
+	if len(recent) >= most {
+		t.tries[key] = recent
+		return recent[0].Add(FailureWindow).Sub(now), false
 	}
-	if _, known := t.tries[address]; !known && len(t.tries) >= maxAddresses {
+	if _, known := t.tries[key]; !known && len(t.tries) >= maxThrottled {
 		t.forget(now)
 	}
-	t.tries[address] = append(recent, now)
+	t.tries[key] = append(recent, now)
 	return 0, true
 }
 
-// giveBack takes the last try off the count: it was a good one.
-func (t *throttle) giveBack(address string) {
+// giveBack takes the last try of a key off the count: it was a good one.
+func (t *throttle) giveBack(key string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if n := len(t.tries[address]); n > 1 {
-		t.tries[address] = t.tries[address][:n-1]
+	if n := len(t.tries[key]); n > 1 {
+		t.tries[key] = t.tries[key][:n-1]
 	} else {
-		delete(t.tries, address)
+		delete(t.tries, key)
 	}
 }
 
-// forget makes room: addresses whose tries are old, or else any one.
+// forget makes room: keys whose tries are old, or else any one.
 func (t *throttle) forget(now time.Time) {
 	for a, tries := range t.tries {
 		if len(fresh(tries, now)) == 0 {
@@ -64,7 +83,7 @@ func (t *throttle) forget(now time.Time) {
 		}
 	}
 	for a := range t.tries {
-		if len(t.tries) < maxAddresses {
+		if len(t.tries) < maxThrottled {
 			return
 		}
 		delete(t.tries, a)
@@ -72,15 +91,15 @@ func (t *throttle) forget(now time.Time) {
 }
 
 func fresh(tries []time.Time, now time.Time) []time.Time {
-	for len(tries) > 0 && now.Sub(tries[0]) >= failureWindow {
+	for len(tries) > 0 && now.Sub(tries[0]) >= FailureWindow {
 		tries = tries[1:]
 	}
 	return tries
 }
 
-// addressOf is whom a try is counted against: the address, or the network of an IPv6
+// AddressOf is whom a try is counted against: the address, or the network of an IPv6
 // address, because one customer of a provider has a whole network of them.
-func addressOf(r *http.Request) string {
+func AddressOf(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		host = r.RemoteAddr
