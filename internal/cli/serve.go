@@ -51,9 +51,13 @@ func (c *serveCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.stdout, "bellhop is listening on %s (%s, %s)\n", srv.url, srv.db.Kind(), count(len(cfg.Connections), "connection"))
-	if err := srv.invite(s.ctx, s.stdout); err != nil {
+	secret, err := srv.operators.OpenSetup(s.ctx)
+	if err != nil {
 		return errors.Join(err, srv.stop())
+	}
+	fmt.Fprintf(s.stdout, "bellhop is listening on %s (%s, %s)\n", srv.url, srv.db.Kind(), count(len(cfg.Connections), "connection"))
+	if secret != "" {
+		srv.invite(s.stdout, secret)
 	}
 	select {
 	case <-s.ctx.Done():
@@ -63,17 +67,12 @@ func (c *serveCmd) Run(s *session) error {
 	return errors.Join(err, srv.stop())
 }
 
-// invite prints the link that makes the first owner when nobody operates this server. It
-// is printed and never logged: logs travel.
-func (s *server) invite(ctx context.Context, out io.Writer) error {
-	secret, err := s.operators.OpenSetup(ctx)
-	if err != nil || secret == "" {
-		return err
-	}
-	_, err = fmt.Fprintf(out, "Nobody is its operator yet: the console and /v1/ops are closed. Whoever opens this link within an hour "+
+// invite prints the link that makes the first owner. It is printed and never logged: logs
+// travel.
+func (s *server) invite(out io.Writer, secret string) {
+	fmt.Fprintf(out, "Nobody is its operator yet: the console and /v1/ops are closed. Whoever opens this link within an hour "+
 		"becomes its owner:\n\n    %s\n\nOr make one with bellhop operator add, or set BELLHOP_OPERATOR_KEY to a long random "+
 		"value and start again.\n", console.SetupURL(s.o.Config.PublicURL, secret))
-	return err
 }
 
 func count(n int, what string) string {
