@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -95,13 +97,37 @@ func (a *API) routes() {
 // plainRoutes registers what is no JSON in and out, or must not be parsed before it is
 // verified.
 func (a *API) plainRoutes() {
-	a.mux.HandleFunc("POST /webhooks/{connection}", a.receiveWebhook)
-	a.mux.HandleFunc("GET /v1/conversations/{id}/stream", a.streamConversation)
-	a.mux.HandleFunc("GET /healthz", a.showHealth)
-	a.mux.HandleFunc("GET /readyz", a.showReady)
-	a.mux.HandleFunc("GET /metrics", a.showMetrics)
-	a.mux.HandleFunc("GET /openapi.json", a.showOpenAPI)
+	for pattern, do := range a.plain() {
+		a.mux.HandleFunc(pattern, do)
+	}
 	describePlain(a.huma.OpenAPI())
+}
+
+func (a *API) plain() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"POST /webhooks/{connection}":       a.receiveWebhook,
+		"GET /v1/conversations/{id}/stream": a.streamConversation,
+		"GET /healthz":                      a.showHealth,
+		"GET /readyz":                       a.showReady,
+		"GET /metrics":                      a.showMetrics,
+		"GET /openapi.json":                 a.showOpenAPI,
+	}
+}
+
+// Routes returns every route that is served, as "GET /healthz", in order.
+func (a *API) Routes() []string {
+	out := slices.Collect(maps.Keys(a.plain()))
+	for path, item := range a.huma.OpenAPI().Paths {
+		for method, op := range map[string]*huma.Operation{http.MethodGet: item.Get, http.MethodPost: item.Post,
+			http.MethodPut: item.Put, http.MethodPatch: item.Patch, http.MethodDelete: item.Delete,
+			http.MethodHead: item.Head, http.MethodOptions: item.Options} {
+			if op != nil {
+				out = append(out, method+" "+path)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // Handler returns the API with everything that holds for every call around it.

@@ -31,6 +31,8 @@ const (
 	operatorKey   = "op-key-0123456789abcdef"
 	serverKey     = "sv-key-0123456789abcdef"
 	webhookSecret = "whsec_test_0123456789"
+	projectURL    = "https://ref.supabase.co"
+	jwtSecret     = "a-secret-of-the-tests-with-more-than-32-characters"
 )
 
 // server is the API on a real store, with the real intake, policy, desk and engine, a
@@ -40,6 +42,9 @@ type server struct {
 	db  *store.DB
 	url string
 	log *safeBuffer
+
+	api    *api.API
+	tokens *identity.Tokens
 }
 
 type safeBuffer struct {
@@ -86,7 +91,8 @@ func newServer(t *testing.T, db *store.DB, answer assistant.Assistant) *server {
 	}
 	secret := must(db.SigningSecret(context.Background()))(t)
 	tokens := must(identity.NewTokens([][]byte{secret}, bellhop.SystemClock{}))(t)
-	auth := must(identity.New(identity.Opts{Keys: identity.NewKeys(operatorKey, serverKey), Tokens: tokens}))(t)
+	users := must(identity.NewSupabase(identity.SupabaseOpts{URL: projectURL, JWTSecret: jwtSecret}))(t)
+	auth := must(identity.New(identity.Opts{Keys: identity.NewKeys(operatorKey, serverKey), Tokens: tokens, Users: users, ServerKeys: db}))(t)
 	if answer == nil {
 		answer = scripted{}
 	}
@@ -97,7 +103,7 @@ func newServer(t *testing.T, db *store.DB, answer assistant.Assistant) *server {
 		t.Fatal(err)
 	}
 	srv := httptest.NewServer(a.Handler())
-	s.url = srv.URL
+	s.url, s.api, s.tokens = srv.URL, a, tokens
 	t.Cleanup(func() {
 		a.Close()
 		srv.Close()

@@ -139,7 +139,7 @@ func (a *API) withCORS(next http.Handler) http.Handler {
 			h.Set("Access-Control-Expose-Headers", "Traceparent, X-Correlation-Id, Retry-After")
 			if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
 				h.Set("Access-Control-Allow-Methods", "GET, POST")
-				h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, Traceparent")
+				h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, Traceparent, "+visitorHeader)
 				h.Set("Access-Control-Max-Age", "600")
 				w.WriteHeader(http.StatusNoContent)
 				return
@@ -160,6 +160,10 @@ func (a *API) withIdentity(next http.Handler) http.Handler {
 		p, err := a.o.Auth.Authenticate(r)
 		if err != nil {
 			w.Header().Set("WWW-Authenticate", "Bearer")
+			a.fail(w, r, err)
+			return
+		}
+		if err := a.claim(r, p); err != nil {
 			a.fail(w, r, err)
 			return
 		}
@@ -276,33 +280,3 @@ type probeWriter struct {
 func (w *probeWriter) Header() http.Header         { return w.header }
 func (w *probeWriter) WriteHeader(status int)      { w.status = status }
 func (w *probeWriter) Write(b []byte) (int, error) { return len(b), nil }
-
-// need returns the caller when their role is one of the roles.
-func need(ctx context.Context, roles ...identity.Role) (identity.Principal, error) {
-	p := principalOf(ctx)
-	if slices.Contains(roles, p.Role) {
-		return p, nil
-	}
-	if p.Role == identity.RoleAnonymous {
-		return p, bellhop.Errorf(bellhop.CodeUnauthenticated, "Send Authorization: Bearer with "+rolesWords(roles)+".",
-			"Nobody is told who you are.")
-	}
-	return p, bellhop.Errorf(bellhop.CodeForbidden, "Use "+rolesWords(roles)+".", "A %s may not do this.", p.Role)
-}
-
-func rolesWords(roles []identity.Role) string {
-	var out []string
-	for _, r := range roles {
-		switch r {
-		case identity.RoleVisitor:
-			out = append(out, "a visitor token (POST /v1/visitors)")
-		case identity.RoleUser:
-			out = append(out, "a user's access token")
-		case identity.RoleServer:
-			out = append(out, "a server key")
-		case identity.RoleOperator:
-			out = append(out, "an operator key")
-		}
-	}
-	return strings.Join(out, " or ")
-}

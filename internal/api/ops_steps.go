@@ -13,7 +13,6 @@ import (
 	"bellhop"
 	"bellhop/internal/desk"
 	"bellhop/internal/engine"
-	"bellhop/internal/identity"
 	"bellhop/internal/store"
 )
 
@@ -130,7 +129,7 @@ func actionsOf(s bellhop.StepState) []string {
 }
 
 func (a *API) listSteps(ctx context.Context, in *stepsIn) (*stepsOut, error) {
-	if _, err := need(ctx, identity.RoleOperator); err != nil {
+	if _, err := needOperator(ctx, bellhop.OperatorViewer); err != nil {
 		return nil, err
 	}
 	if in.Before != "" {
@@ -163,7 +162,7 @@ func stepBodies(steps []bellhop.Step) []stepBody {
 }
 
 func (a *API) getStep(ctx context.Context, in *idIn) (*stepOut, error) {
-	if _, err := need(ctx, identity.RoleOperator); err != nil {
+	if _, err := needOperator(ctx, bellhop.OperatorViewer); err != nil {
 		return nil, err
 	}
 	if err := checkID(in.ID, "step"); err != nil {
@@ -189,7 +188,7 @@ func (a *API) stepWithTries(ctx context.Context, s bellhop.Step) (*stepOut, erro
 }
 
 func (a *API) settleStep(ctx context.Context, in *settleIn) (*stepOut, error) {
-	p, err := need(ctx, identity.RoleOperator)
+	p, err := needOperator(ctx, bellhop.OperatorAgent)
 	if err != nil {
 		return nil, err
 	}
@@ -203,15 +202,12 @@ func (a *API) settleStep(ctx context.Context, in *settleIn) (*stepOut, error) {
 	return a.stepWithTries(ctx, s)
 }
 
-func operatorName(p identity.Principal) string {
-	if p.KeyName != "" {
-		return p.KeyName
-	}
-	return "operator"
-}
-
 func (a *API) settleSteps(ctx context.Context, in *bulkIn) (*bulkOut, error) {
-	p, err := need(ctx, identity.RoleOperator)
+	least := bellhop.OperatorAgent
+	if in.Body.Action == string(desk.ActionDrop) {
+		least = bellhop.OperatorOwner // what is dropped is never done, and here without a look at each
+	}
+	p, err := needOperator(ctx, least)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,6 @@ import (
 
 	"bellhop"
 	"bellhop/internal/desk"
-	"bellhop/internal/identity"
 	"bellhop/internal/store"
 )
 
@@ -99,7 +98,7 @@ func (a *API) supportBodyOf(ctx context.Context, s bellhop.SupportRequest) (supp
 }
 
 func (a *API) listSupport(ctx context.Context, in *supportListIn) (*supportListOut, error) {
-	if _, err := need(ctx, identity.RoleOperator); err != nil {
+	if _, err := needOperator(ctx, bellhop.OperatorViewer); err != nil {
 		return nil, err
 	}
 	if in.Before != "" {
@@ -130,7 +129,7 @@ func (a *API) listSupport(ctx context.Context, in *supportListIn) (*supportListO
 }
 
 func (a *API) getSupport(ctx context.Context, in *idIn) (*supportOut, error) {
-	if _, err := need(ctx, identity.RoleOperator); err != nil {
+	if _, err := needOperator(ctx, bellhop.OperatorViewer); err != nil {
 		return nil, err
 	}
 	if err := checkID(in.ID, "support request"); err != nil {
@@ -145,7 +144,7 @@ func (a *API) getSupport(ctx context.Context, in *idIn) (*supportOut, error) {
 }
 
 func (a *API) editSupport(ctx context.Context, in *supportEditIn) (*supportOut, error) {
-	p, err := need(ctx, identity.RoleOperator)
+	p, err := needOperator(ctx, bellhop.OperatorAgent)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"bellhop"
-	"bellhop/internal/identity"
 	"bellhop/internal/watch"
 )
 
@@ -58,7 +57,7 @@ func (a *API) opsWatchRoutes() {
 }
 
 func (a *API) getStory(ctx context.Context, in *storyIn) (*storyOut, error) {
-	if _, err := need(ctx, identity.RoleOperator); err != nil {
+	if _, err := needOperator(ctx, bellhop.OperatorViewer); err != nil {
 		return nil, err
 	}
 	if !regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString(in.CorrelationID) {
@@ -69,7 +68,7 @@ func (a *API) getStory(ctx context.Context, in *storyIn) (*storyOut, error) {
 }
 
 func (a *API) getStats(ctx context.Context, in *statsIn) (*statsOut, error) {
-	if _, err := need(ctx, identity.RoleOperator); err != nil {
+	if _, err := needOperator(ctx, bellhop.OperatorViewer); err != nil {
 		return nil, err
 	}
 	window, err := time.ParseDuration(in.Window)
@@ -81,7 +80,7 @@ func (a *API) getStats(ctx context.Context, in *statsIn) (*statsOut, error) {
 }
 
 func (a *API) listIncidents(ctx context.Context, in *incidentsIn) (*incidentsOut, error) {
-	if _, err := need(ctx, identity.RoleOperator); err != nil {
+	if _, err := needOperator(ctx, bellhop.OperatorViewer); err != nil {
 		return nil, err
 	}
 	incs, err := a.o.DB.Incidents(ctx, in.Open, 200)

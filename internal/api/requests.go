@@ -71,7 +71,7 @@ func (a *API) requestRoutes() {
 }
 
 func (a *API) getRequest(ctx context.Context, in *idIn) (*requestOut, error) {
-	p, err := need(ctx, identity.RoleVisitor, identity.RoleUser, identity.RoleServer, identity.RoleOperator)
+	p, err := needScope(ctx, bellhop.ScopeRequestsRead, identity.RoleVisitor, identity.RoleUser, identity.RoleOperator)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (a *API) getRequest(ctx context.Context, in *idIn) (*requestOut, error) {
 		return nil, err
 	}
 	var f store.RequestFacts
-	if p.Role == identity.RoleServer || p.Role == identity.RoleOperator {
+	if p.Role == identity.RoleServer || p.May(bellhop.OperatorViewer) {
 		f, err = a.o.DB.Request(ctx, in.ID, bellhop.Owner{}, true)
 	} else {
 		f, err = a.customer(ctx).Request(ctx, in.ID)
@@ -92,8 +92,8 @@ func (a *API) getRequest(ctx context.Context, in *idIn) (*requestOut, error) {
 
 // apiRequest is who sends a lead or support request and for whom. A user speaks for
 // themselves only.
-func (a *API) apiRequest(ctx context.Context, key, userID string, raw []byte) (intake.APIRequest, identity.Principal, error) {
-	p, err := need(ctx, identity.RoleServer, identity.RoleUser)
+func (a *API) apiRequest(ctx context.Context, s bellhop.Scope, key, userID string, raw []byte) (intake.APIRequest, identity.Principal, error) {
+	p, err := needScope(ctx, s, identity.RoleUser)
 	if err != nil {
 		return intake.APIRequest{}, p, err
 	}
@@ -118,7 +118,7 @@ func (a *API) apiRequest(ctx context.Context, key, userID string, raw []byte) (i
 }
 
 func (a *API) createLead(ctx context.Context, in *leadIn) (*requestOut, error) {
-	r, p, err := a.apiRequest(ctx, in.IdempotencyKey, in.Body.UserID, in.RawBody)
+	r, p, err := a.apiRequest(ctx, bellhop.ScopeLeadsWrite, in.IdempotencyKey, in.Body.UserID, in.RawBody)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (a *API) createLead(ctx context.Context, in *leadIn) (*requestOut, error) {
 }
 
 func (a *API) createSupportRequest(ctx context.Context, in *supportIn) (*requestOut, error) {
-	r, p, err := a.apiRequest(ctx, in.IdempotencyKey, in.Body.UserID, in.RawBody)
+	r, p, err := a.apiRequest(ctx, bellhop.ScopeSupportWrite, in.IdempotencyKey, in.Body.UserID, in.RawBody)
 	if err != nil {
 		return nil, err
 	}

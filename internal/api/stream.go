@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"bellhop"
 	"bellhop/internal/store"
 )
 
@@ -82,11 +83,11 @@ func (a *API) streamConversation(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 	ev := newEventWriter(w)
 	ev.comment() // the headers go out now, not with the first change
-	a.follow(ctx, ev, conv.ID)
+	a.follow(ctx, ev, conv.ID, o)
 }
 
 // follow sends changes until the client leaves or the server closes.
-func (a *API) follow(ctx context.Context, w *eventWriter, conversationID string) {
+func (a *API) follow(ctx context.Context, w *eventWriter, conversationID string, o bellhop.Owner) {
 	seen := map[string]string{} // request → what was sent of it
 	told := map[string]bool{}   // message ids: one that was committed later may sort before
 	beat := time.NewTicker(streamBeat)
@@ -100,7 +101,11 @@ func (a *API) follow(ctx context.Context, w *eventWriter, conversationID string)
 		}
 		changed, cancel := a.o.DB.Hub().Subscribe(topics...) // before reading, so that nothing falls between
 		var err error
-		if err = a.sendChanges(ctx, w, conversationID, seen, told); err != nil {
+		// It may have passed to a user who signed in: then the visitor is told nothing more.
+		if _, err = a.o.DB.Conversation(ctx, conversationID, o); err == nil {
+			err = a.sendChanges(ctx, w, conversationID, seen, told)
+		}
+		if err != nil {
 			cancel()
 			w.send("error", problemOf(ctx, err))
 			return

@@ -12,8 +12,13 @@ import (
 	"bellhop/internal/store"
 )
 
-// visitorTTL is how long a visitor token lives.
-const visitorTTL = 30 * 24 * time.Hour
+// visitorTTL is how long a visitor token lives. A page asks for a new one before it ends,
+// so only who stays away for longer than this begins anew.
+const visitorTTL = 48 * time.Hour
+
+// visitorHeader proves, beside a user's access token, which visitor the user was before
+// they signed in.
+const visitorHeader = "X-Bellhop-Visitor"
 
 type visitorOut struct {
 	Body struct {
@@ -40,6 +45,26 @@ func (a *API) createVisitor(ctx context.Context, _ *struct{}) (*visitorOut, erro
 	}
 	out.Body.Token, out.Body.ExpiresAt = a.o.Tokens.Issue(out.Body.VisitorID, visitorTTL)
 	return out, nil
+}
+
+// claim gives the conversations of a visitor to the user who they turned out to be. It
+// takes both proofs, the user's token and the visitor's; afterwards the visitor's token no
+// longer opens them. Done again it changes nothing.
+func (a *API) claim(r *http.Request, p identity.Principal) error {
+	token := r.Header.Get(visitorHeader)
+	if token == "" || p.Role != identity.RoleUser {
+		return nil
+	}
+	visitor, _, err := a.o.Tokens.Parse(token)
+	if err != nil {
+		return bellhop.Errorf(bellhop.CodeUnauthenticated, "Leave the header "+visitorHeader+" out.",
+			"The visitor token in %s is not valid, or not any more.", visitorHeader)
+	}
+	n, err := a.o.DB.ClaimVisitor(r.Context(), visitor, p.UserID)
+	if n > 0 {
+		a.o.Logger.InfoContext(r.Context(), "a visitor signed in and keeps what was theirs", "conversations", n, "who", p)
+	}
+	return err
 }
 
 // owner returns whose conversations the caller may touch.

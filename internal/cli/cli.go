@@ -44,6 +44,8 @@ type commands struct {
 	Backup     backupCmd     `cmd:"" help:"Copy the SQLite database while it is served."`
 	Restore    restoreCmd    `cmd:"" help:"Put a backup in the place of the SQLite database."`
 	Person     personCmd     `cmd:"" help:"Export or erase everything about one person."`
+	Operator   operatorCmd   `cmd:"" help:"Say who may sign in to the console."`
+	Key        keyCmd        `cmd:"" help:"Make and revoke the keys of your own servers."`
 	Connectors connectorsCmd `cmd:"" help:"List the vendors that can be connected, and the connections there are."`
 	VersionCmd versionCmd    `cmd:"" name:"version" help:"Print the version."`
 }

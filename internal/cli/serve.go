@@ -45,19 +45,19 @@ func (c *serveCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	if err := cfg.Check(false); err != nil {
-		return err
-	}
 	log := newLogger(s.stderr, isTerminal(s.stderr), secretsOf(cfg))
 	tuneMemory(s.env)
 	srv, err := startServer(s.ctx, serverOpts{Config: cfg, Logger: log, Clock: s.clock, Version: describe(s.build).Version})
 	if err != nil {
 		return err
 	}
+	secret, err := srv.operators.OpenSetup(s.ctx)
+	if err != nil {
+		return errors.Join(err, srv.stop())
+	}
 	fmt.Fprintf(s.stdout, "bellhop is listening on %s (%s, %s)\n", srv.url, srv.db.Kind(), count(len(cfg.Connections), "connection"))
-	if cfg.OperatorKey == "" {
-		fmt.Fprintln(s.stdout, "Nobody is its operator: the console and /v1/ops are closed. To open them, set "+
-			"BELLHOP_OPERATOR_KEY to a long random value and start again.")
+	if secret != "" {
+		srv.invite(s.stdout, secret)
 	}
 	select {
 	case <-s.ctx.Done():
@@ -65,6 +65,14 @@ func (c *serveCmd) Run(s *session) error {
 	case err = <-srv.failed:
 	}
 	return errors.Join(err, srv.stop())
+}
+
+// invite prints the link that makes the first owner. It is printed and never logged: logs
+// travel.
+func (s *server) invite(out io.Writer, secret string) {
+	fmt.Fprintf(out, "Nobody is its operator yet: the console and /v1/ops are closed. Whoever opens this link within an hour "+
+		"becomes its owner:\n\n    %s\n\nOr make one with bellhop operator add, or set BELLHOP_OPERATOR_KEY to a long random "+
+		"value and start again.\n", console.SetupURL(s.o.Config.PublicURL, secret))
 }
 
 func count(n int, what string) string {
@@ -95,13 +103,15 @@ type server struct {
 	listener net.Listener
 	tokens   *identity.Tokens
 	links    *links
-	acceptor *store.Acceptor
-	engine   *engine.Engine
-	outbox   func() // stops taking in what was handed over by SQL; nil before it began
-	helper   *assistant.Offline
-	api      *api.API
-	http     *http.Server
-	logFile  io.Closer // closed last; nil when the log is not ours
+
+	operators *identity.Operators
+	acceptor  *store.Acceptor
+	engine    *engine.Engine
+	outbox    func() // stops taking in what was handed over by SQL; nil before it began
+	helper    *assistant.Offline
+	api       *api.API
+	http      *http.Server
+	logFile   io.Closer // closed last; nil when the log is not ours
 }
 
 // startServer wires everything and listens. When it returns an error, nothing is left
@@ -145,6 +155,13 @@ func (s *server) openStore(ctx context.Context) (err error) {
 	}
 	s.o.Clock = s.db.Clock()
 	if err := s.db.Lock(ctx); err != nil {
+		return err
+	}
+	has, err := s.db.HasOperator(ctx)
+	if err != nil {
+		return err
+	}
+	if err := cfg.Check(has); err != nil {
 		return err
 	}
 	if s.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
@@ -235,7 +252,7 @@ func newAssistant(c config.Assistant, clock bellhop.Clock, log *slog.Logger) (*a
 func (s *server) handler() (http.Handler, error) {
 	cfg := s.o.Config
 	keys := identity.NewKeys(cfg.OperatorKey, cfg.ServerKey)
-	who := identity.Opts{Keys: keys, Tokens: s.tokens}
+	who := identity.Opts{Keys: keys, Tokens: s.tokens, ServerKeys: s.db, Clock: s.o.Clock}
 	if cfg.Auth.Supabase.URL != "" {
 		users, err := identity.NewSupabase(identity.SupabaseOpts{URL: cfg.Auth.Supabase.URL,
 			JWTSecret: cfg.Auth.Supabase.JWTSecret, Clock: s.o.Clock})
@@ -248,6 +265,9 @@ func (s *server) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.operators, err = identity.NewOperators(identity.OperatorsOpts{Store: s.db, Keys: keys, Clock: s.o.Clock}); err != nil {
+		return nil, err
+	}
 	d := desk.New(s.db, s.engine, s.links.first(bellhop.ActionUpdateTicket))
 	functions := watch.NewFunctions()
 	door := intake.New(intake.Opts{Acceptor: s.acceptor, Clock: s.o.Clock, Verifiers: s.links.verifiers})
@@ -257,8 +277,8 @@ func (s *server) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := console.New(console.Opts{DB: s.db, Desk: d, Tokens: s.tokens, Keys: keys, Functions: functions,
-		Clock: s.o.Clock, Logger: s.log, PublicURL: cfg.PublicURL, Product: s.o.Product, NoOperator: cfg.OperatorKey == ""})
+	pages, err := console.New(console.Opts{DB: s.db, Desk: d, Tokens: s.tokens, Operators: s.operators, Functions: functions,
+		Clock: s.o.Clock, Logger: s.log, PublicURL: cfg.PublicURL, Product: s.o.Product})
 	if err != nil {
 		return nil, err
 	}

@@ -90,8 +90,57 @@ func TestServeSaysWhereItListensAndStopsWhenTold(t *testing.T) {
 	}
 	cancel()
 	rest, _ := io.ReadAll(out)
-	if !strings.Contains(string(rest), "BELLHOP_OPERATOR_KEY") {
+	if !strings.Contains(string(rest), "BELLHOP_OPERATOR_KEY") || !strings.Contains(string(rest), "/console/setup?t=") {
 		t.Errorf("does not say how to open the console: %q", rest)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// Promise: a server that others can reach has an operator. One who is in the database counts;
+// without one it refuses before it listens.
+func TestServeBeyondLoopbackNeedsAnOperator(t *testing.T) {
+	t.Parallel()
+	database := "sqlite:" + filepath.Join(t.TempDir(), "b.db")
+	var out bytes.Buffer
+	s := testSession(t, &out)
+	s.env = func(name string) (string, bool) {
+		v, ok := map[string]string{"BELLHOP_LISTEN": "0.0.0.0:0", "BELLHOP_DATABASE": database}[name]
+		return v, ok
+	}
+	if err := (&serveCmd{}).Run(s); err == nil || bellhop.CodeOf(err) != bellhop.CodeInvalid || !strings.Contains(err.Error(), "nobody is its operator") {
+		t.Fatalf("without an operator: %v", err)
+	}
+	s.stdin = strings.NewReader("correct horse battery\n")
+	if err := (&addOperatorCmd{Name: "ada", Role: bellhop.OperatorOwner}).Run(s); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	r, w := io.Pipe()
+	s.ctx, s.stdout = ctx, w
+	done := make(chan error, 1)
+	go func() {
+		done <- (&serveCmd{}).Run(s)
+		w.Close()
+	}()
+	first := make([]byte, 4096)
+	n, err := r.Read(first)
+	if err != nil || !bytes.Contains(first[:n], []byte("bellhop is listening")) {
+		t.Errorf("with an operator: %q, %v", first[:n], err)
+	}
+	s2 := testSession(t, io.Discard) // operators and keys are changed while it runs
+	s2.env, s2.stdin = s.env, strings.NewReader("correct horse battery 2\n")
+	if err := (&operatorPasswordCmd{Name: "ada"}).Run(s2); err != nil {
+		t.Errorf("beside a running server: %v", err)
+	}
+	if err := (&createKeyCmd{Name: "shop", Scope: []bellhop.Scope{bellhop.ScopeLeadsWrite}}).Run(s2); err != nil {
+		t.Errorf("a key beside a running server: %v", err)
+	}
+	cancel()
+	rest, _ := io.ReadAll(r)
+	if strings.Contains(string(rest), "/console/setup") {
+		t.Errorf("a first-run link beside an operator: %q", rest)
 	}
 	if err := <-done; err != nil {
 		t.Error(err)

@@ -93,7 +93,7 @@ func (c Config) Check(hasOperator bool) error {
 		return nil
 	}
 	return bellhop.Errorf(bellhop.CodeInvalid,
-		"set BELLHOP_OPERATOR_KEY to a long random value, or listen on 127.0.0.1",
+		"make one with bellhop operator add, or set BELLHOP_OPERATOR_KEY to a long random value, or listen on 127.0.0.1",
 		"listen: %s can be reached from outside this machine, and nobody is its operator", c.Listen)
 }
 

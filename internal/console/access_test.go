@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"bellhop/internal/identity"
 	"bellhop/internal/store"
 	"bellhop/internal/store/storetest"
 )
@@ -41,7 +42,7 @@ func TestEveryRouteIsGuardedAndCarriesTheHeaders(t *testing.T) {
 				t.Errorf("%s: %d, Referrer-Policy %q", rt.pattern, res.StatusCode, res.Header.Get("Referrer-Policy"))
 			}
 		}
-		if rt.access != operator {
+		if rt.access != viewer && rt.access != agent {
 			continue
 		}
 		res := h.browser().send(httptest.NewRequest(method, path, nil))
@@ -52,11 +53,12 @@ func TestEveryRouteIsGuardedAndCarriesTheHeaders(t *testing.T) {
 			t.Errorf("%s without a session: %d", rt.pattern, res.StatusCode)
 		}
 	}
-	closed := start(t, storetest.Open(t, store.SQLite, nil), func(o *Opts) { o.NoOperator = true })
+	closed := start(t, storetest.Open(t, store.SQLite, nil))
+	closed.con.o.Operators = closed.newOperators(identity.Keys{})
 	for _, path := range paths {
-		if status, text := closed.browser().get(path); strings.HasPrefix(path, "/console") && status != http.StatusNotFound && status != http.StatusMovedPermanently &&
+		if status, text := closed.browser().get(path); strings.HasPrefix(path, "/console") && path != "/console/setup" && status != http.StatusNotFound && status != http.StatusMovedPermanently &&
 			(status != http.StatusServiceUnavailable || !strings.Contains(text, "BELLHOP_OPERATOR_KEY")) {
-			t.Errorf("%s without an operator key: %d", path, status)
+			t.Errorf("%s without an operator: %d", path, status)
 		}
 	}
 }
@@ -98,7 +100,7 @@ func TestSessionsBeginEndAndExpire(t *testing.T) {
 	}
 	b := h.browser().signIn()
 	forged := *b.cookies[0]
-	forged.Value = strings.Replace(forged.Value, ".", "9.", 1)
+	forged.Value = "x" + forged.Value[1:]
 	if status, _ := (&browser{h: h, address: b.address, cookies: []*http.Cookie{&forged}}).get("/console"); status != http.StatusSeeOther {
 		t.Errorf("a forged session: %d", status)
 	}
@@ -110,7 +112,7 @@ func TestSessionsBeginEndAndExpire(t *testing.T) {
 		t.Errorf("a session that was ended: %d", status)
 	}
 	b = h.browser().signIn()
-	h.clock.forward(sessionLength + time.Second)
+	h.clock.forward(identity.SessionLength + time.Second)
 	if status, _ := b.get("/console"); status != http.StatusSeeOther {
 		t.Errorf("an expired session: %d", status)
 	}
@@ -120,28 +122,22 @@ func TestLoginsAreThrottledPerAddress(t *testing.T) {
 	t.Parallel()
 	h := start(t, storetest.Open(t, store.SQLite, nil))
 	b := h.browser()
-	for range maxFailures {
+	for range identity.MaxFailures {
 		if res := b.post("/console/login", "key", "wrong"); res.StatusCode != http.StatusUnauthorized {
 			t.Fatalf("a wrong key: %d", res.StatusCode)
 		}
 	}
 	res := b.post("/console/login", "key", operatorKey)
 	if res.StatusCode != http.StatusTooManyRequests || res.Header.Get("Retry-After") == "" {
-		t.Errorf("after %d failures: %d", maxFailures, res.StatusCode)
+		t.Errorf("after %d failures: %d", identity.MaxFailures, res.StatusCode)
 	}
 	other := h.browser()
 	other.address = "[2001:db8::1]:99"
 	other.signIn()
-	h.clock.forward(failureWindow + time.Second)
+	h.clock.forward(identity.FailureWindow + time.Second)
 	b.signIn()
-	for range 3 * maxFailures { // good ones do not count
+	for range 3 * identity.MaxFailures { // good ones do not count
 		h.browser().signIn()
-	}
-	for i := range maxAddresses + 10 {
-		h.con.logins.take(string(rune(i)) + "x")
-	}
-	if n := len(h.con.logins.tries); n > maxAddresses {
-		t.Errorf("%d addresses are remembered", n)
 	}
 }
 

@@ -19,32 +19,27 @@ import (
 	"bellhop/internal/watch"
 )
 
-// Opts is what the console stands on. DB, Desk and Tokens are required.
+// Opts is what the console stands on. DB, Desk, Tokens and Operators are required.
 type Opts struct {
 	DB        *store.DB
 	Desk      *desk.Desk
 	Tokens    *identity.Tokens
-	Keys      identity.Keys
+	Operators *identity.Operators
 	Functions *watch.Functions // nil: no endpoint was measured
 	Clock     bellhop.Clock    // nil: the machine's
 	Logger    *slog.Logger     // nil: silent
 	PublicURL string           // where customers and operators reach this server; "" when nobody said
 	Product   string           // what the product is called; "" means Bellhop
-	// NoOperator says that Keys hold no operator key: nobody can sign in, and the pages
-	// explain how to set one.
-	NoOperator bool
 }
 
 // console is the handler that New makes.
 type console struct {
-	o        Opts
-	mux      *http.ServeMux
-	views    map[view]*template.Template
-	assets   assets
-	sessions *sessions
-	logins   *throttle
-	origin   *http.CrossOriginProtection
-	secure   bool // the public address is https: cookies never travel in the clear
+	o      Opts
+	mux    *http.ServeMux
+	views  map[view]*template.Template
+	assets assets
+	origin *http.CrossOriginProtection
+	secure bool // the public address is https: cookies never travel in the clear
 }
 
 // New makes the handler of /console, /console/… and /t/{id}. Every page is rendered once
@@ -59,8 +54,8 @@ func New(o Opts) (http.Handler, error) {
 }
 
 func newConsole(o Opts) (*console, error) {
-	if o.DB == nil || o.Desk == nil || o.Tokens == nil {
-		return nil, errors.New("console: a store, a desk and tokens are needed")
+	if o.DB == nil || o.Desk == nil || o.Tokens == nil || o.Operators == nil {
+		return nil, errors.New("console: a store, a desk, tokens and operators are needed")
 	}
 	if o.Functions == nil {
 		o.Functions = watch.NewFunctions()
@@ -76,7 +71,7 @@ func newConsole(o Opts) (*console, error) {
 	}
 	o.PublicURL = strings.TrimRight(o.PublicURL, "/")
 	c := &console{o: o, mux: http.NewServeMux(), secure: strings.HasPrefix(strings.ToLower(o.PublicURL), "https://"),
-		sessions: newSessions(o.Tokens, o.Clock), logins: newThrottle(o.Clock), origin: http.NewCrossOriginProtection()}
+		origin: http.NewCrossOriginProtection()}
 	if err := c.trustPublicURL(); err != nil {
 		return nil, err
 	}
@@ -111,8 +106,10 @@ type access int
 
 const (
 	open       access = iota // anybody: it proves by itself who may see what
+	firstRun                 // whoever holds the first-run link
 	signedOut                // for operators who are not signed in yet
-	operator                 // a session is needed; a POST also needs its form token
+	viewer                   // a session of any operator; a POST also needs its form token
+	agent                    // the same, of an agent or owner
 	maxForm    = 64 << 10
 	listLength = 50
 )
@@ -130,20 +127,22 @@ func (c *console) routes() []route {
 		{"GET /console/assets/{name}", c.sendAsset, open},
 		{"GET /console/login", c.showLogin, signedOut},
 		{"POST /console/login", c.signIn, signedOut},
-		{"POST /console/logout", c.signOut, operator},
-		{"GET /console", c.showToday, operator},
+		{"GET /console/setup", c.showSetup, firstRun},
+		{"POST /console/setup", c.makeOwner, firstRun},
+		{"POST /console/logout", c.signOut, viewer},
+		{"GET /console", c.showToday, viewer},
 		{"GET /console/{$}", c.redirectToday, open},
-		{"GET /console/inbox", c.listRequests, operator},
-		{"GET /console/inbox/{id}", c.showRequest, operator},
-		{"POST /console/inbox/{id}", c.editRequest, operator},
-		{"POST /console/inbox/{id}/steps", c.settleHeld, operator},
-		{"GET /console/steps", c.listSteps, operator},
-		{"GET /console/steps/{id}", c.showStep, operator},
-		{"POST /console/steps/{id}", c.settleStep, operator},
-		{"GET /console/story", c.findStory, operator},
-		{"GET /console/story/{id}", c.showStory, operator},
-		{"GET /console/connections", c.listConnections, operator},
-		{"/console/", c.missingPage, operator},
+		{"GET /console/inbox", c.listRequests, viewer},
+		{"GET /console/inbox/{id}", c.showRequest, viewer},
+		{"POST /console/inbox/{id}", c.editRequest, agent},
+		{"POST /console/inbox/{id}/steps", c.settleHeld, agent},
+		{"GET /console/steps", c.listSteps, viewer},
+		{"GET /console/steps/{id}", c.showStep, viewer},
+		{"POST /console/steps/{id}", c.settleStep, agent},
+		{"GET /console/story", c.findStory, viewer},
+		{"GET /console/story/{id}", c.showStory, viewer},
+		{"GET /console/connections", c.listConnections, viewer},
+		{"/console/", c.missingPage, viewer},
 		{"/t/", c.missingTranscript, open},
 	}
 }
@@ -164,9 +163,5 @@ func TranscriptURL(publicURL string, t *identity.Tokens, conversationID string) 
 		t.SignLink(linkTranscript, conversationID)
 }
 
-// What a signature of Tokens is for; one made for a link is never good as a session.
-const (
-	linkTranscript = "transcript"
-	linkSession    = "session"
-	linkForm       = "csrf"
-)
+// linkTranscript is what a signature of Tokens is for.
+const linkTranscript = "transcript"

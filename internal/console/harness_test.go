@@ -87,6 +87,19 @@ type harness struct {
 	clock  *clock
 	con    *console
 	h      http.Handler
+
+	operators *identity.Operators
+}
+
+// newOperators knows the harness's operators beside other keys. Passwords cost little.
+func (h *harness) newOperators(keys identity.Keys) *identity.Operators {
+	h.t.Helper()
+	o, err := identity.NewOperators(identity.OperatorsOpts{Store: h.db, Keys: keys, Clock: h.clock,
+		Cost: identity.PasswordCost{MemoryKiB: 64, Passes: 1, Lanes: 1}})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return o
 }
 
 func start(t *testing.T, db *store.DB, adjust ...func(*Opts)) *harness {
@@ -131,7 +144,8 @@ func start(t *testing.T, db *store.DB, adjust ...func(*Opts)) *harness {
 			t.Errorf("stop: %v", err)
 		}
 	})
-	o := Opts{DB: db, Desk: desk.New(db, eng, "helpdesk"), Tokens: h.tokens, Keys: identity.NewKeys(operatorKey, serverKey),
+	h.operators = h.newOperators(identity.NewKeys(operatorKey, serverKey))
+	o := Opts{DB: db, Desk: desk.New(db, eng, "helpdesk"), Tokens: h.tokens, Operators: h.operators,
 		Clock: h.clock, Product: "Acme"}
 	for _, fn := range adjust {
 		fn(&o)
@@ -292,7 +306,23 @@ var csrfField = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
 
 func (b *browser) signIn() *browser {
 	b.h.t.Helper()
-	res := b.post("/console/login", "key", operatorKey)
+	return b.enter(b.post("/console/login", "key", operatorKey))
+}
+
+const password = "a password of the tests"
+
+// signInAs makes an operator of a role, when there is none yet, and signs them in.
+func (b *browser) signInAs(role bellhop.OperatorRole) *browser {
+	b.h.t.Helper()
+	_, err := b.h.operators.Add(context.Background(), string(role), password, role)
+	if err != nil && bellhop.CodeOf(err) != bellhop.CodeStateConflict {
+		b.h.t.Fatal(err)
+	}
+	return b.enter(b.post("/console/login", "name", string(role), "key", password))
+}
+
+func (b *browser) enter(res *http.Response) *browser {
+	b.h.t.Helper()
 	if res.StatusCode != http.StatusSeeOther {
 		b.h.t.Fatalf("sign in: %d\n%s", res.StatusCode, body(b.h.t, res))
 	}

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"errors"
 	"math"
 	"net/http"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 type loginPage struct {
 	page
 	Next    string
+	Name    string
 	Problem string
 }
 
@@ -29,53 +31,61 @@ func (c *console) showLogin(w http.ResponseWriter, r *http.Request) error {
 	return c.render(w, http.StatusOK, viewLogin, p)
 }
 
-// signIn takes an operator key and begins a session. Keys are compared in constant time,
-// and one address can fail only so often.
+// signIn begins a session. With a name the secret is a password, without one it is the
+// operator key of the environment.
 func (c *console) signIn(w http.ResponseWriter, r *http.Request) error {
-	address := addressOf(r)
 	next := localPath(r.PostFormValue("next"))
-	if wait, ok := c.logins.take(address); !ok {
-		seconds := int(math.Ceil(wait.Seconds()))
-		w.Header().Set("Retry-After", strconv.Itoa(seconds))
-		return c.refuseLogin(w, r, http.StatusTooManyRequests, next,
-			"Too many wrong keys came from your address. Wait "+roughly(wait)+", then try again.")
+	name, secret, address := strings.TrimSpace(r.PostFormValue("name")), r.PostFormValue("key"), identity.AddressOf(r)
+	var s identity.Session
+	var token string
+	var err error
+	if name == "" {
+		s, token, err = c.o.Operators.LoginWithKey(r.Context(), strings.TrimSpace(secret), address)
+	} else {
+		s, token, err = c.o.Operators.Login(r.Context(), name, secret, address)
 	}
-	who, ok := c.o.Keys.Find(strings.TrimSpace(r.PostFormValue("key")))
-	if !ok || who.Role != identity.RoleOperator {
-		c.o.Logger.WarnContext(r.Context(), "console: a login was refused")
-		return c.refuseLogin(w, r, bellhop.CodeUnauthenticated.Status(), next,
-			"That is not an operator key of this server. It is the value of BELLHOP_OPERATOR_KEY that the server was started with.")
+	if err != nil {
+		return c.refuseLogin(w, r, next, name, err)
 	}
-	c.logins.giveBack(address)
-	s, value := c.sessions.begin(operatorName(who))
-	http.SetCookie(w, c.cookie(value, s.expires))
-	c.o.Logger.InfoContext(r.Context(), "console: an operator signed in", "operator", s.operator)
+	c.enter(w, r, s, token)
 	http.Redirect(w, r, next, http.StatusSeeOther)
 	return nil
 }
 
-func (c *console) refuseLogin(w http.ResponseWriter, r *http.Request, status int, next, problem string) error {
-	p := loginPage{page: c.page(r, "Sign in", ""), Next: next, Problem: problem}
+// enter gives the browser its session.
+func (c *console) enter(w http.ResponseWriter, r *http.Request, s identity.Session, token string) {
+	http.SetCookie(w, c.cookie(token, s.ExpiresAt))
+	c.o.Logger.InfoContext(r.Context(), "console: an operator signed in", "who", s.Principal)
+}
+
+// refuseLogin shows the page again with what was wrong; what is not the operator's mistake
+// is an error like any other.
+func (c *console) refuseLogin(w http.ResponseWriter, r *http.Request, next, name string, err error) error {
+	var told *bellhop.Error
+	if !errors.As(err, &told) || told.Code.Status() >= http.StatusInternalServerError {
+		return err
+	}
+	p := loginPage{page: c.page(r, "Sign in", ""), Next: next, Name: name, Problem: told.Message + " " + told.NextStep}
 	p.Bare = true
-	return c.render(w, status, viewLogin, p)
+	var many *identity.Throttled
+	if errors.As(err, &many) {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(many.Wait.Seconds()))))
+		p.Problem = "Too many logins failed. Wait " + roughly(many.Wait) + ", then try again."
+	} else {
+		c.o.Logger.WarnContext(r.Context(), "console: a login was refused")
+	}
+	return c.render(w, told.Code.Status(), viewLogin, p)
 }
 
 func (c *console) signOut(w http.ResponseWriter, r *http.Request) error {
 	if s, ok := sessionOf(r.Context()); ok {
-		c.sessions.end(s)
+		if err := c.o.Operators.End(r.Context(), s); err != nil {
+			return err
+		}
 	}
 	http.SetCookie(w, c.cookie("", time.Unix(1, 0)))
 	http.Redirect(w, r, "/console/login", http.StatusSeeOther)
 	return nil
-}
-
-// operatorName is how an operator appears in what is recorded: the key of the environment
-// has no name of its own.
-func operatorName(p identity.Principal) string {
-	if p.KeyName == "" || p.KeyName == "BELLHOP_OPERATOR_KEY" {
-		return "operator"
-	}
-	return p.KeyName
 }
 
 // localPath lets a form or link lead back into the console and nowhere else.

@@ -135,7 +135,7 @@ func TestTranscriptOpensOnlyWithItsSignature(t *testing.T) {
 		sig := h.tokens.SignLink(linkTranscript, conv)
 		missing := store.NewID()
 		for _, path := range []string{"/t/" + conv, "/t/" + conv + "?s=", "/t/" + conv + "?s=" + sig[1:], "/t/" + other.ID + "?s=" + sig, "/t/x?s=" + sig,
-			"/t/" + conv + "?s=" + h.tokens.SignLink(linkSession, conv), "/t/", "/t/a/b",
+			"/t/" + conv + "?s=" + h.tokens.SignLink("session", conv), "/t/", "/t/a/b",
 			"/t/not-an-id?s=" + h.tokens.SignLink(linkTranscript, "not-an-id"), "/t/" + missing + "?s=" + h.tokens.SignLink(linkTranscript, missing)} {
 			status, text := b.get(path)
 			if status != http.StatusNotFound || !strings.Contains(text, "Copy the whole link") {

@@ -184,6 +184,11 @@ func (c *console) settleHeld(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if a == desk.ActionDrop {
+		if err := needRole(r, bellhop.OperatorOwner); err != nil {
+			return err
+		}
+	}
 	steps, _, err := c.held(r.Context(), id)
 	if err != nil {
 		return err
@@ -218,7 +223,7 @@ func actionOf(r *http.Request) (desk.Action, error) {
 }
 
 func sampleRequest() requestPage {
-	return requestPage{Held: []stepView{{}}, HeldCount: 2, HeldMore: true, Moves: []move{{}}, Transcript: "/", Priorities: bellhop.Priorities(),
+	return requestPage{page: page{Act: true, Own: true}, Held: []stepView{{Step: bellhop.Step{State: bellhop.StepManual}, Form: form{Act: true}}}, HeldCount: 2, HeldMore: true, Moves: []move{{}}, Transcript: "/", Priorities: bellhop.Priorities(),
 		Messages: []store.StoredMessage{{Decision: &bellhop.Decision{}}},
 		Customer: customer{LeadFields: bellhop.LeadFields{Name: "a", Email: "a", Phone: "a", Company: "a", Wants: "a"}}}
 }

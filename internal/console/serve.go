@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"bellhop"
+	"bellhop/internal/identity"
 )
 
 // contentPolicy lets a page load what this server serves and nothing else: no inline script or
@@ -58,17 +59,31 @@ func (c *console) admit(w http.ResponseWriter, r *http.Request, rt route) (_ *ht
 	if rt.access == open {
 		return r, true, nil
 	}
-	if c.o.NoOperator {
-		return r, false, bellhop.Errorf(bellhop.CodeUnavailable, "Set the environment variable BELLHOP_OPERATOR_KEY to a long random "+
-			"text, for example the output of openssl rand -hex 32, start Bellhop again, and sign in here with that text.",
-			"The console is closed, because this server has no operator key.")
+	if rt.access == firstRun {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			err = c.readForm(w, r)
+		}
+		return r, err == nil, err
 	}
-	s, known := c.sessions.read(r)
+	s, known, err := c.readSession(r)
+	if err != nil {
+		return r, false, err
+	}
+	if !known {
+		if err := c.checkOpen(r); err != nil {
+			return r, false, err
+		}
+	}
 	if known {
 		r = r.WithContext(context.WithValue(r.Context(), sessionKey{}, s))
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		if err := c.checkForm(w, r, rt, s, known); err != nil {
+			return r, false, err
+		}
+	}
+	if known && rt.access == agent {
+		if err := needRole(r, bellhop.OperatorAgent); err != nil {
 			return r, false, err
 		}
 	}
@@ -79,12 +94,26 @@ func (c *console) admit(w http.ResponseWriter, r *http.Request, rt route) (_ *ht
 	return r, false, nil
 }
 
-// checkForm refuses a form that another site sent, or that was not made for the session.
-func (c *console) checkForm(w http.ResponseWriter, r *http.Request, rt route, s session, known bool) error {
-	foreign := bellhop.Errorf(bellhop.CodeForbidden, "Open the page here, on this server, and press the button again.",
+// checkOpen says how to begin when nobody can sign in.
+func (c *console) checkOpen(r *http.Request) error {
+	some, err := c.o.Operators.Any(r.Context())
+	if err != nil || some {
+		return err
+	}
+	return bellhop.Errorf(bellhop.CodeUnavailable, "Open the link that the server printed when it started, or make an operator with "+
+		"bellhop operator add, or set the environment variable BELLHOP_OPERATOR_KEY to a long random text, for example the "+
+		"output of openssl rand -hex 32, and start Bellhop again.", "The console is closed, because this server has no operator.")
+}
+
+func foreignForm() error {
+	return bellhop.Errorf(bellhop.CodeForbidden, "Open the page here, on this server, and press the button again.",
 		"This form was not sent from the console.")
+}
+
+// readForm refuses a form that another site sent, and reads any other.
+func (c *console) readForm(w http.ResponseWriter, r *http.Request) error {
 	if err := c.origin.Check(r); err != nil {
-		return foreign
+		return foreignForm()
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
@@ -94,6 +123,14 @@ func (c *console) checkForm(w http.ResponseWriter, r *http.Request, rt route, s 
 		}
 		return bellhop.Errorf(bellhop.CodeMalformed, "Open the page again and send the form from there.", "The form cannot be read.")
 	}
+	return nil
+}
+
+// checkForm also refuses a form that was not made for the session.
+func (c *console) checkForm(w http.ResponseWriter, r *http.Request, rt route, s identity.Session, known bool) error {
+	if err := c.readForm(w, r); err != nil {
+		return err
+	}
 	if rt.access == signedOut {
 		return nil // nothing to protect yet; the key itself is the proof
 	}
@@ -101,8 +138,8 @@ func (c *console) checkForm(w http.ResponseWriter, r *http.Request, rt route, s 
 		return bellhop.Errorf(bellhop.CodeUnauthenticated, "Sign in again, then repeat what you did: nothing was changed.",
 			"Your session has ended.")
 	}
-	if !c.o.Tokens.CheckLink(linkForm, s.id, r.PostFormValue("csrf")) {
-		return foreign
+	if !s.CheckForm(r.PostFormValue("csrf")) {
+		return foreignForm()
 	}
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"bellhop"
 )
 
 //go:embed templates
@@ -24,6 +26,7 @@ const (
 	viewInbox       view = "inbox"
 	viewLogin       view = "login"
 	viewRequest     view = "request"
+	viewSetup       view = "setup"
 	viewStep        view = "step"
 	viewSteps       view = "steps"
 	viewStory       view = "story"
@@ -37,7 +40,7 @@ func samples() map[view]any {
 	return map[view]any{
 		viewBounce: bouncePage{}, viewConnections: sampleConnections(), viewError: errorPage{}, viewInbox: sampleInbox(),
 		viewLogin: loginPage{}, viewRequest: sampleRequest(), viewStep: sampleStep(), viewSteps: sampleSteps(),
-		viewStory: sampleStory(), viewToday: sampleToday(), viewTranscript: sampleTranscript(),
+		viewSetup: setupPage{}, viewStory: sampleStory(), viewToday: sampleToday(), viewTranscript: sampleTranscript(),
 	}
 }
 
@@ -88,6 +91,8 @@ type page struct {
 	Section  string // which link of the navigation is the current one
 	Bare     bool   // no navigation: nobody is signed in
 	Operator string
+	Act      bool // the operator may change things
+	Own      bool // the operator is an owner
 	CSRF     string
 	Here     string // this page's own address, to come back to after a form
 	Notice   string
@@ -98,7 +103,8 @@ func (c *console) page(r *http.Request, title, section string) page {
 	p := page{Title: title, Product: c.o.Product, Section: section, Bare: true, Here: r.URL.Path,
 		Notice: notice(r.URL.Query())}
 	if s, ok := sessionOf(r.Context()); ok {
-		p.Bare, p.Operator, p.CSRF = false, s.operator, c.o.Tokens.SignLink(linkForm, s.id)
+		p.Bare, p.Operator, p.CSRF = false, operatorName(s.Principal), s.CSRF
+		p.Act, p.Own = s.Principal.May(bellhop.OperatorAgent), s.Principal.May(bellhop.OperatorOwner)
 	}
 	return p
 }
@@ -107,6 +113,7 @@ func (c *console) page(r *http.Request, title, section string) page {
 type form struct {
 	CSRF string
 	Back string
+	Act  bool // whether to show it at all
 }
 
-func (p page) form() form { return form{CSRF: p.CSRF, Back: p.Here} }
+func (p page) form() form { return form{CSRF: p.CSRF, Back: p.Here, Act: p.Act} }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+
+	"bellhop"
 )
 
 // maxBearer bounds what is looked at; a Supabase token is one to two KiB.
@@ -22,6 +24,9 @@ type Opts struct {
 	Keys   Keys
 	Tokens *Tokens
 	Users  UserVerifier // nil: no project is configured, and no user is known
+	// ServerKeys are the keys that were made with bellhop key; nil: there are none.
+	ServerKeys ServerKeyStore
+	Clock      bellhop.Clock // nil: the machine's
 }
 
 // Authenticator tells who is asking.
@@ -29,6 +34,9 @@ type Authenticator struct {
 	keys   Keys
 	tokens *Tokens
 	users  UserVerifier
+
+	serverKeys ServerKeyStore
+	clock      bellhop.Clock
 }
 
 // New makes an Authenticator. It returns an error when there are no Tokens.
@@ -36,7 +44,11 @@ func New(opts Opts) (*Authenticator, error) {
 	if opts.Tokens == nil {
 		return nil, errors.New("identity: an Authenticator needs Tokens")
 	}
-	return &Authenticator{keys: opts.Keys, tokens: opts.Tokens, users: opts.Users}, nil
+	if opts.Clock == nil {
+		opts.Clock = bellhop.SystemClock{}
+	}
+	return &Authenticator{keys: opts.Keys, tokens: opts.Tokens, users: opts.Users, serverKeys: opts.ServerKeys,
+		clock: opts.Clock}, nil
 }
 
 // Authenticate reads the Authorization header: operator key, server key, visitor token
@@ -67,6 +79,9 @@ func (a *Authenticator) bearer(ctx context.Context, token string) (Principal, er
 	if p, ok := a.keys.Find(token); ok {
 		return p, nil
 	}
+	if strings.HasPrefix(token, serverKeyPrefix) && a.serverKeys != nil {
+		return a.storedKey(ctx, token)
+	}
 	if strings.HasPrefix(token, tokenPrefix) {
 		id, _, err := a.tokens.Parse(token)
 		if err != nil {
@@ -75,7 +90,7 @@ func (a *Authenticator) bearer(ctx context.Context, token string) (Principal, er
 		return Principal{Role: RoleVisitor, VisitorID: id}, nil
 	}
 	if strings.Count(token, ".") != 2 {
-		return Principal{}, refuse("Check the key; it must be the one this server was started with.", "This key is not known here.")
+		return Principal{}, refuse("Check the key; make one with bellhop key create.", "This key is not known here.")
 	}
 	if err := refuseProjectKey(token); err != nil {
 		return Principal{}, err

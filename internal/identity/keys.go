@@ -3,11 +3,12 @@ package identity
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"slices"
 
 	"bellhop"
 )
 
-// Keys are the bearer keys of servers and operators. Only digests are kept, so that a
+// Keys are the bearer keys of the environment. Only digests are kept, so that a
 // dump of the memory's long-lived part holds no key.
 type Keys struct {
 	list []key
@@ -47,5 +48,25 @@ func (k Keys) Find(bearer string) (Principal, bool) {
 	if found < 0 {
 		return Principal{}, false
 	}
-	return Principal{Role: k.list[found].role, KeyName: k.list[found].name}, true
+	p := Principal{Role: k.list[found].role, KeyName: k.list[found].name}
+	if p.Role == RoleOperator {
+		p.OperatorRole = bellhop.OperatorOwner
+	} else {
+		p.Scopes = bellhop.Scopes()
+	}
+	return p, true
+}
+
+func (k Keys) hasOperator() bool {
+	return slices.ContainsFunc(k.list, func(one key) bool { return one.role == RoleOperator })
+}
+
+// proven returns the operator key that a session's proof was made with.
+func (k Keys) proven(token string, want []byte) (name string, ok bool) {
+	for _, one := range k.list {
+		if one.role == RoleOperator && subtle.ConstantTimeCompare(proof(token, one.digest[:]), want) == 1 {
+			name, ok = one.name, true
+		}
+	}
+	return name, ok
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"strings"
 	"time"
 
@@ -22,6 +23,8 @@ type SupabaseOpts struct {
 	// JWTSecret turns HS256 on, for projects that still sign with the shared secret.
 	JWTSecret bellhop.Secret
 	Clock     bellhop.Clock // nil: the machine's
+	// HTTP asks for the project's public keys; nil: a client that follows no redirect.
+	HTTP *http.Client
 }
 
 // Supabase checks the access tokens of one project.
@@ -33,7 +36,7 @@ type Supabase struct {
 
 type family struct {
 	parser *jwt.Parser
-	key    jwt.Keyfunc
+	key    func(context.Context, *jwt.Token) (any, error)
 }
 
 var _ UserVerifier = (*Supabase)(nil)
@@ -46,12 +49,19 @@ func NewSupabase(opts SupabaseOpts) (*Supabase, error) {
 	if opts.Clock == nil {
 		opts.Clock = bellhop.SystemClock{}
 	}
-	s := &Supabase{families: map[string]family{}}
+	if opts.HTTP == nil {
+		opts.HTTP = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	}
+	keys := &keySet{url: strings.TrimRight(opts.URL, "/") + "/auth/v1/.well-known/jwks.json", client: opts.HTTP, clock: opts.Clock}
+	s := &Supabase{families: map[string]family{
+		"ES256": {parser: newParser("ES256", opts), key: keys.key},
+		"RS256": {parser: newParser("RS256", opts), key: keys.key},
+	}}
 	if opts.JWTSecret != "" {
 		secret := []byte(opts.JWTSecret.Reveal())
 		s.families["HS256"] = family{
 			parser: newParser("HS256", opts),
-			key:    func(*jwt.Token) (any, error) { return secret, nil },
+			key:    func(context.Context, *jwt.Token) (any, error) { return secret, nil },
 		}
 	}
 	return s, nil
@@ -70,7 +80,7 @@ func newParser(alg string, opts SupabaseOpts) *jwt.Parser {
 }
 
 // Verify checks signature and claims of an access token.
-func (s *Supabase) Verify(_ context.Context, token string) (Principal, error) {
+func (s *Supabase) Verify(ctx context.Context, token string) (Principal, error) {
 	unverified, _, err := jwt.NewParser().ParseUnverified(token, &userClaims{})
 	if err != nil {
 		return Principal{}, tokenError(err)
@@ -82,7 +92,9 @@ func (s *Supabase) Verify(_ context.Context, token string) (Principal, error) {
 			"This server has no keys for the way this token is signed.")
 	}
 	var claims userClaims
-	if _, err := f.parser.ParseWithClaims(token, &claims, f.key); err != nil {
+	if _, err := f.parser.ParseWithClaims(token, &claims, func(t *jwt.Token) (any, error) {
+		return f.key(ctx, t)
+	}); err != nil {
 		return Principal{}, tokenError(err)
 	}
 	return claims.principal(), nil
@@ -96,6 +108,7 @@ type userClaims struct {
 	email     string
 	clientID  string
 	anonymous bool
+	app       map[string]json.RawMessage // app_metadata: only the project's server writes it
 	raw       []byte
 }
 
@@ -108,6 +121,7 @@ func (c *userClaims) UnmarshalJSON(data []byte) error {
 	for name, dst := range map[string]any{
 		"iss": &c.Issuer, "sub": &c.Subject, "aud": &c.Audience, "exp": &c.ExpiresAt, "nbf": &c.NotBefore,
 		"role": &c.role, "email": &c.email, "client_id": &c.clientID, "is_anonymous": &c.anonymous,
+		"app_metadata": &c.app,
 	} {
 		if v, ok := all[name]; ok {
 			if err := json.Unmarshal(v, dst); err != nil {
@@ -141,7 +155,17 @@ func (c *userClaims) Validate() error {
 func (c *userClaims) principal() Principal {
 	email, _ := bellhop.NormalizeEmail(c.email) // "" when there is none
 	return Principal{Role: RoleUser, UserID: strings.ToLower(c.Subject), Email: email,
-		AnonymousUser: c.anonymous, Claims: c.raw}
+		AnonymousUser: c.anonymous, Claims: c.raw, OperatorRole: c.operatorRole()}
+}
+
+// operatorRole is the role that the project gave a user in app_metadata. user_metadata
+// proves nothing: users write it themselves.
+func (c *userClaims) operatorRole() bellhop.OperatorRole {
+	var name bellhop.OperatorRole
+	if c.anonymous || json.Unmarshal(c.app["bellhop_role"], &name) != nil || !name.Covers(bellhop.OperatorViewer) {
+		return ""
+	}
+	return name
 }
 
 // refuseProjectKey tells the legacy API keys of a project apart: they are tokens, but of
@@ -162,6 +186,11 @@ func refuseProjectKey(token string) error {
 func tokenError(err error) error {
 	const again = "Sign in again and send the new access token."
 	switch {
+	case errors.Is(err, errKeysGone):
+		return &bellhop.Error{Code: bellhop.CodeUnavailable, Message: "The token cannot be checked: the Supabase project does not answer.",
+			NextStep: "Send the same request again in a minute.", Err: errKeysGone}
+	case errors.Is(err, errNoKeyID), errors.Is(err, errUnknownKey):
+		return refuse(again, "The token is signed with a key that the configured project does not have.")
 	case errors.Is(err, jwt.ErrTokenMalformed):
 		return refuse("Send the access token as Supabase issued it.", "The token cannot be read.")
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid):

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 
 	"bellhop"
 )
@@ -86,10 +87,14 @@ func (a *Acceptor) Accept(ctx context.Context, in Intake) (Accepted, error) {
 // Close waits for what is being committed.
 func (a *Acceptor) Close() { a.g.close() }
 
+// errRaced is returned when another transaction changed in between what was looked at, as
+// making the same row does too; the transaction runs again and finds it.
+var errRaced = errors.New("another transaction was faster")
+
 func (a *Acceptor) commit(ctx context.Context, items []Intake) ([]Accepted, error) {
 	var b *batch
-	var err error
-	for try := 0; try == 0 || try < 5 && isUnique(err); try++ { // another node made the same row: now it is found
+	err := errRaced
+	for try := 0; try < 5 && (errors.Is(err, errRaced) || isUnique(err)); try++ {
 		err = a.db.tx(ctx, func(t *Tx) error {
 			b = newBatch(t, a.pol, items)
 			return b.run(ctx)

@@ -37,6 +37,31 @@ func (db *DB) Conversation(ctx context.Context, id string, owner bellhop.Owner) 
 	return c, err
 }
 
+// ClaimVisitor gives the conversations and requests of a visitor to a user, and returns how
+// many conversations there were. Each passes once: it has a visitor or a user, and what has
+// a user is never looked at. The caller has checked that both are the asker.
+func (db *DB) ClaimVisitor(ctx context.Context, visitorID, userID string) (int64, error) {
+	if visitorID == "" || userID == "" {
+		return 0, nil
+	}
+	// Most calls find nothing any more: they cost a look, not a transaction that writes.
+	has, err := exists(ctx, db, `SELECT 1 FROM bellhop.conversations WHERE visitor_id = $1
+		UNION ALL SELECT 1 FROM bellhop.requests WHERE visitor_id = $1 LIMIT 1`, visitorID)
+	if err != nil || !has {
+		return 0, err
+	}
+	var n int64
+	err = db.tx(ctx, func(t *Tx) error {
+		n, err = t.exec(ctx, "UPDATE bellhop.conversations SET user_id = $2, visitor_id = NULL WHERE visitor_id = $1", visitorID, userID)
+		if err != nil {
+			return err
+		}
+		_, err = t.exec(ctx, "UPDATE bellhop.requests SET user_id = $2, visitor_id = NULL WHERE visitor_id = $1", visitorID, userID)
+		return err
+	})
+	return n, err
+}
+
 // ConversationForOperator returns any conversation.
 func (db *DB) ConversationForOperator(ctx context.Context, id string) (ConversationState, error) {
 	return conversation(ctx, db, id)

@@ -1,0 +1,9 @@
+package identity
+
+import (
+	"testing"
+
+	"bellhop/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
