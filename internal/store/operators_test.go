@@ -218,7 +218,7 @@ func TestAVisitorsConversationsPassToTheUserOnce(t *testing.T) {
 		visitor, other := bellhop.Owner{VisitorID: "v1"}, bellhop.Owner{VisitorID: "v2"}
 		mine, theirs := f.chat(t, visitor), f.chat(t, other)
 		mine.turn("m1", bellhop.Decision{Intent: bellhop.IntentSupport}, &bellhop.SupportAsk{Reason: bellhop.ReasonAskedForHuman, Subject: "x"})
-		reqs, err := db.RequestsByOwner(ctx, visitor, 10)
+		reqs, err := db.For(visitor, nil).Requests(ctx, 10)
 		if err != nil || len(reqs) != 1 {
 			t.Fatalf("%d requests, %v", len(reqs), err)
 		}
