@@ -86,7 +86,8 @@ func newServer(t *testing.T, db *store.DB, answer assistant.Assistant) *server {
 	}
 	secret := must(db.SigningSecret(context.Background()))(t)
 	tokens := must(identity.NewTokens([][]byte{secret}, bellhop.SystemClock{}))(t)
-	auth := must(identity.New(identity.Opts{Keys: identity.NewKeys(operatorKey, serverKey), Tokens: tokens}))(t)
+	users := must(identity.NewSupabase(identity.SupabaseOpts{URL: projectURL, JWTSecret: projectSecret}))(t)
+	auth := must(identity.New(identity.Opts{Keys: identity.NewKeys(operatorKey, serverKey), Tokens: tokens, Users: users}))(t)
 	if answer == nil {
 		answer = scripted{}
 	}
