@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -334,5 +335,22 @@ func TestTheViewsTellWhatTheAPITells(t *testing.T) {
 		if got, err := as(t, db, "authenticated", claimsOf(userA), "SELECT count(*) FROM bellhop."+view); err != nil || got[0] != want {
 			t.Errorf("%s: %v (%v), want %s", view, got, err, want)
 		}
+	}
+}
+
+// The migration for a Supabase project, which founders copy, is what the program prints.
+func TestTheSupabaseMigrationIsUpToDate(t *testing.T) {
+	t.Parallel()
+	const file = "supabase/migrations/20261124000000_bellhop.sql"
+	have, err := os.ReadFile("../../" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := store.Script(store.Postgres)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(have) != want {
+		t.Errorf("run BELLHOP_DATABASE=postgres://localhost/x go run ./cmd/bellhop migrate --print > %s", file)
 	}
 }

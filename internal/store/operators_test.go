@@ -215,6 +215,7 @@ func TestAVisitorsConversationsPassToTheUserOnce(t *testing.T) {
 	storetest.ForEach(t, nil, func(t *testing.T, db *store.DB) {
 		f := newFixture(t, db)
 		ctx := context.Background()
+		id := store.NewID()
 		visitor, other := bellhop.Owner{VisitorID: "v1"}, bellhop.Owner{VisitorID: "v2"}
 		mine, theirs := f.chat(t, visitor), f.chat(t, other)
 		mine.turn("m1", bellhop.Decision{Intent: bellhop.IntentSupport}, &bellhop.SupportAsk{Reason: bellhop.ReasonAskedForHuman, Subject: "x"})
@@ -222,10 +223,10 @@ func TestAVisitorsConversationsPassToTheUserOnce(t *testing.T) {
 		if err != nil || len(reqs) != 1 {
 			t.Fatalf("%d requests, %v", len(reqs), err)
 		}
-		if n, err := db.ClaimVisitor(ctx, "v1", "ada"); n != 1 || err != nil {
+		if n, err := db.ClaimVisitor(ctx, "v1", id); n != 1 || err != nil {
 			t.Fatalf("%d claimed, %v", n, err)
 		}
-		ada := bellhop.Owner{UserID: "ada"}
+		ada := bellhop.Owner{UserID: id}
 		if c, err := db.Conversation(ctx, mine.id, ada); err != nil || c.Owner != ada {
 			t.Errorf("the user's: %+v %v", c, err)
 		}
@@ -249,7 +250,7 @@ func TestAVisitorsConversationsPassToTheUserOnce(t *testing.T) {
 		}
 		mine.owner = ada // what was begun as a visitor goes on as a user
 		mine.turn("m2", bellhop.Decision{Intent: bellhop.IntentLead, Fields: bellhop.LeadFields{Email: "ada@example.com"}}, nil)
-		if reqs, err := db.RequestsByOwner(ctx, ada, 10); err != nil || len(reqs) != 2 {
+		if reqs, err := db.For(ada, []byte(`{"role":"authenticated","sub":"`+id+`"}`)).Requests(ctx, 10); err != nil || len(reqs) != 2 {
 			t.Errorf("%d requests of the user, %v", len(reqs), err)
 		}
 	})
