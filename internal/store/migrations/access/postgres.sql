@@ -124,10 +124,10 @@ BEGIN
         RETURN;
     END IF;
     FOREACH line IN ARRAY ARRAY[
-        'SELECT: retention, schema_migrations',
-        'SELECT, INSERT: settings, event_keys, events, messages, attempts, step_keys, payment_refs, requests',
-        'SELECT, INSERT, UPDATE: persons, person_keys, conversations, leads, payments, subscriptions, lanes, external_refs, circuits',
-        'SELECT, INSERT, UPDATE, DELETE: steps, support_requests, incidents, nodes',
+        'SELECT: retention, schema_migrations, erasures',
+        'SELECT, INSERT: settings, event_keys, events, messages, attempts, step_keys, payment_refs',
+        'SELECT, INSERT, UPDATE: persons, person_keys, conversations, requests, leads, payments, subscriptions, lanes, external_refs, circuits, operators, server_keys',
+        'SELECT, INSERT, UPDATE, DELETE: steps, support_requests, incidents, nodes, operator_sessions',
         'SELECT, UPDATE, DELETE: outbox'] LOOP
         FOREACH obj IN ARRAY pg_catalog.string_to_array(pg_catalog.split_part(line, ': ', 2), ', ') LOOP
             EXECUTE pg_catalog.format('GRANT %s ON bellhop.%I TO bellhop_server', pg_catalog.split_part(line, ': ', 1), obj);
