@@ -561,6 +561,124 @@ BEGIN
 END $$;
 INSERT INTO bellhop.schema_migrations (version_id, is_applied) VALUES (5, true);
 
+-- ---- 00006_operators.sql ----
+
+-- Who may use the console. password is an argon2id hash that carries its own parameters.
+CREATE TABLE bellhop.operators (
+    id            uuid PRIMARY KEY,
+    name          text NOT NULL UNIQUE,
+    password      text NOT NULL,
+    role          text NOT NULL CHECK (role IN ('viewer', 'agent', 'owner')),
+    created_at    timestamptz NOT NULL,
+    disabled_at   timestamptz,
+    last_login_at timestamptz
+);
+
+-- Browsers that are signed in. digest is SHA-256 of the token, which is nowhere else than in
+-- the browser. A session was begun with a password or with the operator key: then key_proof
+-- is a MAC of that key under the token, so that the session ends when the key changes, and
+-- nobody who reads this table can try keys.
+CREATE TABLE bellhop.operator_sessions (
+    digest       bytea PRIMARY KEY,
+    operator_id  uuid,
+    key_proof    bytea,
+    csrf         text NOT NULL,
+    created_at   timestamptz NOT NULL,
+    expires_at   timestamptz NOT NULL,
+    last_seen_at timestamptz NOT NULL,
+    CHECK ((operator_id IS NULL) <> (key_proof IS NULL))
+);
+CREATE INDEX operator_sessions_operator ON bellhop.operator_sessions (operator_id);
+CREATE INDEX operator_sessions_expiry ON bellhop.operator_sessions (expires_at);
+
+-- Keys of the product's own servers. digest is SHA-256 of the key; scopes is a JSON list.
+CREATE TABLE bellhop.server_keys (
+    id           uuid PRIMARY KEY,
+    name         text NOT NULL UNIQUE,
+    digest       bytea NOT NULL UNIQUE,
+    scopes       jsonb NOT NULL,
+    created_at   timestamptz NOT NULL,
+    revoked_at   timestamptz,
+    last_used_at timestamptz
+);
+INSERT INTO bellhop.schema_migrations (version_id, is_applied) VALUES (6, true);
+
+-- ---- 00008_erasures.sql ----
+
+-- Who was erased, when and for whom. One erasure may name several persons: a customer who
+-- mistyped an address is two. A row without a receipt is an erasure that is going on; it is
+-- begun and ended in one transaction, and is what the triggers below look for.
+CREATE TABLE bellhop.erasures (
+    id           uuid NOT NULL,
+    person_id    uuid NOT NULL,
+    email_digest text NOT NULL DEFAULT '', -- keyed: whoever reads it cannot try addresses
+    requested_by text NOT NULL,
+    started_at   timestamptz NOT NULL,
+    receipt      jsonb,
+    PRIMARY KEY (id, person_id)
+);
+CREATE INDEX erasures_email ON bellhop.erasures (email_digest);
+CREATE INDEX erasures_person ON bellhop.erasures (person_id);
+
+-- An erasure is never taken back, and what it says is written once.
+CREATE FUNCTION bellhop.guard_erasures() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND OLD.receipt IS NULL AND NEW.receipt IS NOT NULL AND
+        (NEW.id, NEW.person_id, NEW.email_digest, NEW.requested_by, NEW.started_at) =
+        (OLD.id, OLD.person_id, OLD.email_digest, OLD.requested_by, OLD.started_at) THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'bellhop.erasures is append-only' USING ERRCODE = '42501';
+END $$;
+CREATE TRIGGER erasures_append_only BEFORE UPDATE OR DELETE ON bellhop.erasures
+    FOR EACH ROW EXECUTE FUNCTION bellhop.guard_erasures();
+CREATE TRIGGER erasures_no_truncate BEFORE TRUNCATE ON bellhop.erasures EXECUTE FUNCTION bellhop.refuse_change();
+
+-- The one change of an event that there is: its body becomes the word that it was erased, for
+-- a person whose erasure is going on, or in a conversation of theirs. An external id that holds
+-- personal data becomes the event's own id; event_keys still knows its digest. "Going on" means
+-- begun by this very transaction: an erasure that somebody left open lets nothing through.
+CREATE FUNCTION bellhop.guard_events() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    IF NEW.body = '{"erased":true}'::bytea AND NEW.external_id IN (OLD.external_id, 'erased:' || OLD.id::text) AND
+        (NEW.id, NEW.person_id, NEW.source, NEW.kind, NEW.vendor_type, NEW.correlation_id, NEW.occurred_at, NEW.received_at) =
+        (OLD.id, OLD.person_id, OLD.source, OLD.kind, OLD.vendor_type, OLD.correlation_id, OLD.occurred_at, OLD.received_at) AND
+        NEW.conversation_id IS NOT DISTINCT FROM OLD.conversation_id AND
+        EXISTS (SELECT 1 FROM bellhop.erasures e WHERE e.receipt IS NULL AND
+            e.xmin = pg_catalog.pg_current_xact_id()::xid AND (e.person_id = OLD.person_id OR
+            e.person_id = (SELECT c.person_id FROM bellhop.conversations c WHERE c.id = OLD.conversation_id))) THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'bellhop.events is append-only' USING ERRCODE = '42501';
+END $$;
+CREATE FUNCTION bellhop.guard_attempts() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    -- Of an attempt only the vendor's words go, when its step has been erased.
+    IF NEW.error = '' AND
+        (NEW.id, NEW.step_id, NEW.person_id, NEW.number, NEW.node, NEW.started_at, NEW.duration_us, NEW.class, NEW.status,
+         NEW.vendor_request_id) =
+        (OLD.id, OLD.step_id, OLD.person_id, OLD.number, OLD.node, OLD.started_at, OLD.duration_us, OLD.class, OLD.status,
+         OLD.vendor_request_id) AND
+        EXISTS (SELECT 1 FROM bellhop.erasures e WHERE e.receipt IS NULL AND e.xmin = pg_catalog.pg_current_xact_id()::xid) AND
+        EXISTS (SELECT 1 FROM bellhop.steps s WHERE s.id = OLD.step_id AND s.input = '{"erased":true}') THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'bellhop.attempts is append-only' USING ERRCODE = '42501';
+END $$;
+-- The old triggers refused both; deleting goes on as it was. Replacing a trigger of a
+-- partitioned table replaces it on every month.
+DROP TRIGGER events_append_only ON bellhop.events;
+CREATE TRIGGER events_append_only BEFORE DELETE ON bellhop.events
+    FOR EACH ROW EXECUTE FUNCTION bellhop.refuse_change();
+CREATE TRIGGER events_guarded BEFORE UPDATE ON bellhop.events
+    FOR EACH ROW EXECUTE FUNCTION bellhop.guard_events();
+DROP TRIGGER attempts_append_only ON bellhop.attempts;
+CREATE TRIGGER attempts_append_only BEFORE DELETE ON bellhop.attempts
+    FOR EACH ROW EXECUTE FUNCTION bellhop.refuse_change();
+CREATE TRIGGER attempts_guarded BEFORE UPDATE ON bellhop.attempts
+    FOR EACH ROW EXECUTE FUNCTION bellhop.guard_attempts();
+INSERT INTO bellhop.schema_migrations (version_id, is_applied) VALUES (8, true);
+
 -- ---- the job engine's 1 ----
 CREATE TABLE bellhop.river_migration(
   id bigserial PRIMARY KEY,
@@ -1024,10 +1142,11 @@ BEGIN
         RETURN;
     END IF;
     FOREACH line IN ARRAY ARRAY[
-        'SELECT: retention, schema_migrations',
-        'SELECT, INSERT: settings, event_keys, events, messages, attempts, step_keys, payment_refs, requests',
-        'SELECT, INSERT, UPDATE: persons, person_keys, conversations, leads, payments, subscriptions, lanes, external_refs, circuits',
-        'SELECT, INSERT, UPDATE, DELETE: steps, support_requests, incidents, nodes',
+        'SELECT: retention, schema_migrations, erasures',
+        'SELECT, INSERT: settings, event_keys, events, messages, attempts, step_keys, payment_refs',
+        'SELECT, INSERT, UPDATE: persons, person_keys, conversations, requests, leads, payments, subscriptions, lanes, external_refs',
+        'SELECT, INSERT, UPDATE: circuits, operators, server_keys',
+        'SELECT, INSERT, UPDATE, DELETE: steps, support_requests, incidents, nodes, operator_sessions',
         'SELECT, UPDATE, DELETE: outbox'] LOOP
         FOREACH obj IN ARRAY pg_catalog.string_to_array(pg_catalog.split_part(line, ': ', 2), ', ') LOOP
             EXECUTE pg_catalog.format('GRANT %s ON bellhop.%I TO bellhop_server', pg_catalog.split_part(line, ': ', 1), obj);
@@ -1144,7 +1263,7 @@ BEGIN
     END LOOP;
 END $$;
 
-INSERT INTO bellhop.settings (name, value, created_at) VALUES ('access', '04704f1ce18ddd90213fc3fd10cb89d301d8bccb1c49df4be2a5022d050ce78e', now());
+INSERT INTO bellhop.settings (name, value, created_at) VALUES ('access', '8e516a49059982faed4bb92a14d2d88cc7107d555be3edbe5c91fb821bd8a4fd', now());
 
 -- The months that begin now; the server makes the next ones by itself.
 SELECT bellhop.make_month(t.name, (date_trunc('month', now() AT TIME ZONE 'UTC') + m.n * interval '1 month')::date)

@@ -126,7 +126,8 @@ BEGIN
     FOREACH line IN ARRAY ARRAY[
         'SELECT: retention, schema_migrations, erasures',
         'SELECT, INSERT: settings, event_keys, events, messages, attempts, step_keys, payment_refs',
-        'SELECT, INSERT, UPDATE: persons, person_keys, conversations, requests, leads, payments, subscriptions, lanes, external_refs, circuits, operators, server_keys',
+        'SELECT, INSERT, UPDATE: persons, person_keys, conversations, requests, leads, payments, subscriptions, lanes, external_refs',
+        'SELECT, INSERT, UPDATE: circuits, operators, server_keys',
         'SELECT, INSERT, UPDATE, DELETE: steps, support_requests, incidents, nodes, operator_sessions',
         'SELECT, UPDATE, DELETE: outbox'] LOOP
         FOREACH obj IN ARRAY pg_catalog.string_to_array(pg_catalog.split_part(line, ': ', 2), ', ') LOOP
