@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -314,4 +315,47 @@ func TestTheServersRoleIsEnough(t *testing.T) {
 		db.Now().Format(time.DateOnly)); sqlState(err) != "55006" {
 		t.Errorf("a month that was not taken off: %v", err)
 	}
+}
+
+// Behind a transaction pooler, where two clients get one session in turn, nobody is left
+// with the rights or the claims of somebody else.
+func TestUsersReadTheirOwnBehindATransactionPooler(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	c := storetest.Postgres(t)
+	if err := c.CreateDB(ctx, "users_pooled"); err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.StartPooler(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Stop)
+	db := storetest.OpenURL(t, p.DSN("users_pooled"), nil)
+	if !db.Pooled() {
+		t.Fatal("the pooler was not found out")
+	}
+	f := newFixture(t, db)
+	users := []owned{f.own(t, userA), f.own(t, userB)}
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			mine, other := users[i%2], users[(i+1)%2]
+			me := db.For(mine.owner, claimsOf(mine.owner.UserID))
+			for range 20 {
+				if got, err := me.Conversation(ctx, mine.conversation); err != nil || got.ID == "" {
+					t.Errorf("one's own: %v", err)
+				}
+				if _, err := db.For(other.owner, claimsOf(mine.owner.UserID)).Conversation(ctx, other.conversation); bellhop.CodeOf(err) != bellhop.CodeNotFound {
+					t.Errorf("somebody else's: %v", err)
+				}
+				if n, err := db.RequestsByEvent(ctx, other.event); err != nil || len(n) == 0 {
+					t.Errorf("the server's own reads: %d, %v", len(n), err)
+				}
+			}
+		}()
+	}
+	wg.Wait()
 }
