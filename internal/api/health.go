@@ -3,7 +3,6 @@ package api
 import (
 	"cmp"
 	"context"
-	"net"
 	"net/http"
 	"time"
 
@@ -37,8 +36,7 @@ func (a *API) showReady(w http.ResponseWriter, r *http.Request) {
 // a key, unless the operator opened it, or asks from this machine where nobody has a key.
 func (a *API) showMetrics(w http.ResponseWriter, r *http.Request) {
 	_, err := need(r.Context(), identity.RoleOperator, identity.RoleServer)
-	ip := net.ParseIP(addressOf(r))
-	if err != nil && !(a.o.MetricsOpen && ip != nil && ip.IsLoopback()) {
+	if err != nil && !(a.o.MetricsOpen && callerOf(r.Context()).address.IsLoopback()) {
 		a.fail(w, r, err)
 		return
 	}

@@ -96,6 +96,7 @@ type server struct {
 	tokens   *identity.Tokens
 	links    *links
 	acceptor *store.Acceptor
+	security *watch.Security
 	engine   *engine.Engine
 	helper   *assistant.Offline
 	api      *api.API
@@ -161,6 +162,7 @@ func (s *server) openStore(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	s.security = watch.NewSecurity(s.db, s.o.Clock, s.log)
 	s.tokens, err = identity.NewTokens([][]byte{secret}, s.o.Clock)
 	return err
 }
@@ -242,15 +244,21 @@ func (s *server) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	proxies, err := identity.NewProxies(cfg.TrustedProxies)
+	if err != nil {
+		return nil, err
+	}
 	d := desk.New(s.db, s.engine, s.links.first(bellhop.ActionUpdateTicket))
 	functions := watch.NewFunctions()
 	s.api, err = api.New(api.Opts{DB: s.db, Desk: d, Auth: auth, Tokens: s.tokens, Assistant: s.helper, Functions: functions,
-		Intake: intake.New(intake.Opts{Acceptor: s.acceptor, Clock: s.o.Clock, Verifiers: s.links.verifiers}),
-		Clock:  s.o.Clock, Logger: s.log, Origins: cfg.AllowedOrigins, PublicURL: cfg.PublicURL, Version: s.o.Version})
+		Intake:   intake.New(intake.Opts{Acceptor: s.acceptor, Clock: s.o.Clock, Verifiers: s.links.verifiers}),
+		Security: s.security, Proxies: proxies, Limits: limitsOf(cfg.Limits), Spend: spendOf(cfg),
+		Clock: s.o.Clock, Logger: s.log, Origins: cfg.AllowedOrigins, PublicURL: cfg.PublicURL, Version: s.o.Version})
 	if err != nil {
 		return nil, err
 	}
 	pages, err := console.New(console.Opts{DB: s.db, Desk: d, Tokens: s.tokens, Keys: keys, Functions: functions,
+		Security: s.security, Proxies: proxies,
 		Clock: s.o.Clock, Logger: s.log, PublicURL: cfg.PublicURL, Product: s.o.Product, NoOperator: cfg.OperatorKey == ""})
 	if err != nil {
 		return nil, err
@@ -261,20 +269,6 @@ func (s *server) handler() (http.Handler, error) {
 		mux.Handle(prefix, pages)
 	}
 	return mux, nil
-}
-
-// serveHTTP begins to answer. There is no limit on writing, because streams last; the
-// handlers that are no streams have limits of their own.
-func (s *server) serveHTTP(h http.Handler) {
-	s.http = &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
-	go func() {
-		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-			s.failed <- fmt.Errorf("the server stopped answering: %w", err)
-		}
-	}()
-	s.log.Info("serving", "config", s.o.Config, "version", s.o.Version)
 }
 
 const (
@@ -299,6 +293,7 @@ func (s *server) stop() error {
 	} else if s.listener != nil {
 		errs = append(errs, s.listener.Close())
 	}
+	s.security.Close()
 	if s.acceptor != nil {
 		s.acceptor.Close()
 	}

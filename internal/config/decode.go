@@ -67,6 +67,8 @@ func (d *decoder) config(opts LoadOpts) Config {
 		Connections:    d.connections(opts.Vendors),
 		Retry:          d.retry(),
 		Retention:      d.retention(),
+		Limits:         d.limits(),
+		TrustedProxies: d.proxies(),
 		OperatorKey:    d.key(opts.Env, "BELLHOP_OPERATOR_KEY"),
 		ServerKey:      d.key(opts.Env, "BELLHOP_SERVER_KEY"),
 	}
@@ -210,7 +212,7 @@ func (d *decoder) retry() Retry {
 func (d *decoder) retention() Retention {
 	return Retention{Events: d.keep("retention.events"), Messages: d.keep("retention.messages"),
 		Attempts: d.keep("retention.attempts"), Steps: d.keep("retention.steps"),
-		SupportRequests: d.keep("retention.support_requests")}
+		SupportRequests: d.keep("retention.support_requests"), SecurityLog: d.keep("retention.security_log")}
 }
 
 // keep reads for how many days something is kept; 0 is for ever.

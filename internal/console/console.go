@@ -26,10 +26,12 @@ type Opts struct {
 	Tokens    *identity.Tokens
 	Keys      identity.Keys
 	Functions *watch.Functions // nil: no endpoint was measured
-	Clock     bellhop.Clock    // nil: the machine's
-	Logger    *slog.Logger     // nil: silent
-	PublicURL string           // where customers and operators reach this server; "" when nobody said
-	Product   string           // what the product is called; "" means Bellhop
+	Security  *watch.Security  // nil: there is no security log
+	Proxies   identity.Proxies
+	Clock     bellhop.Clock // nil: the machine's
+	Logger    *slog.Logger  // nil: silent
+	PublicURL string        // where customers and operators reach this server; "" when nobody said
+	Product   string        // what the product is called; "" means Bellhop
 	// NoOperator says that Keys hold no operator key: nobody can sign in, and the pages
 	// explain how to set one.
 	NoOperator bool
@@ -143,6 +145,7 @@ func (c *console) routes() []route {
 		{"GET /console/story", c.findStory, operator},
 		{"GET /console/story/{id}", c.showStory, operator},
 		{"GET /console/connections", c.listConnections, operator},
+		{"GET /console/security", c.listSecurity, operator},
 		{"/console/", c.missingPage, operator},
 		{"/t/", c.missingTranscript, open},
 	}

@@ -10,6 +10,7 @@ import (
 
 	"bellhop"
 	"bellhop/internal/identity"
+	"bellhop/internal/store"
 )
 
 type loginPage struct {
@@ -32,23 +33,26 @@ func (c *console) showLogin(w http.ResponseWriter, r *http.Request) error {
 // signIn takes an operator key and begins a session. Keys are compared in constant time,
 // and one address can fail only so often.
 func (c *console) signIn(w http.ResponseWriter, r *http.Request) error {
-	address := addressOf(r)
+	address := identity.OneOf(c.o.Proxies.Client(r))
 	next := localPath(r.PostFormValue("next"))
 	if wait, ok := c.logins.take(address); !ok {
 		seconds := int(math.Ceil(wait.Seconds()))
 		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		c.note(r, store.SecurityLimited, "too many wrong keys at the console")
 		return c.refuseLogin(w, r, http.StatusTooManyRequests, next,
 			"Too many wrong keys came from your address. Wait "+roughly(wait)+", then try again.")
 	}
 	who, ok := c.o.Keys.Find(strings.TrimSpace(r.PostFormValue("key")))
 	if !ok || who.Role != identity.RoleOperator {
 		c.o.Logger.WarnContext(r.Context(), "console: a login was refused")
+		c.note(r, store.SecurityLoginFailed, "not an operator key")
 		return c.refuseLogin(w, r, bellhop.CodeUnauthenticated.Status(), next,
 			"That is not an operator key of this server. It is the value of BELLHOP_OPERATOR_KEY that the server was started with.")
 	}
 	c.logins.giveBack(address)
 	s, value := c.sessions.begin(operatorName(who))
 	http.SetCookie(w, c.cookie(value, s.expires))
+	c.noteBy(r, s.operator, store.SecurityLogin, "signed in")
 	c.o.Logger.InfoContext(r.Context(), "console: an operator signed in", "operator", s.operator)
 	http.Redirect(w, r, next, http.StatusSeeOther)
 	return nil
@@ -63,6 +67,7 @@ func (c *console) refuseLogin(w http.ResponseWriter, r *http.Request, status int
 func (c *console) signOut(w http.ResponseWriter, r *http.Request) error {
 	if s, ok := sessionOf(r.Context()); ok {
 		c.sessions.end(s)
+		c.note(r, store.SecurityLogin, "signed out")
 	}
 	http.SetCookie(w, c.cookie("", time.Unix(1, 0)))
 	http.Redirect(w, r, "/console/login", http.StatusSeeOther)

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"bellhop/internal/watch"
 )
 
 //go:embed templates
@@ -24,6 +26,7 @@ const (
 	viewInbox       view = "inbox"
 	viewLogin       view = "login"
 	viewRequest     view = "request"
+	viewSecurity    view = "security"
 	viewStep        view = "step"
 	viewSteps       view = "steps"
 	viewStory       view = "story"
@@ -37,7 +40,7 @@ func samples() map[view]any {
 	return map[view]any{
 		viewBounce: bouncePage{}, viewConnections: sampleConnections(), viewError: errorPage{}, viewInbox: sampleInbox(),
 		viewLogin: loginPage{}, viewRequest: sampleRequest(), viewStep: sampleStep(), viewSteps: sampleSteps(),
-		viewStory: sampleStory(), viewToday: sampleToday(), viewTranscript: sampleTranscript(),
+		viewSecurity: sampleSecurity(), viewStory: sampleStory(), viewToday: sampleToday(), viewTranscript: sampleTranscript(),
 	}
 }
 
@@ -77,7 +80,8 @@ func (c *console) funcs() template.FuncMap {
 		"millis":    millis,
 		"stateChip": stateChip, "statusChip": statusChip, "priorityChip": priorityChip, "requestChip": requestChip,
 		"reason": reasonWords, "action": actionWords, "class": classWords, "plural": plural,
-		"count": func(n int) string { return strconv.Itoa(n) },
+		"securityWords": watch.SecurityWords,
+		"count":         func(n int) string { return strconv.Itoa(n) },
 	}
 }
 

@@ -23,6 +23,7 @@ type Retention struct {
 	Attempts        time.Duration // after the try
 	Steps           time.Duration // after it was done or dropped; unfinished ones stay
 	SupportRequests time.Duration // after it was resolved; open ones stay. Incidents, after they were over
+	SecurityLog     time.Duration // after it was written
 }
 
 // Removed is what one round of retention took away.
@@ -46,6 +47,7 @@ const (
 	keptEvents   = "events"
 	keptMessages = "messages"
 	keptAttempts = "attempts"
+	keptSecurity = "security_log"
 )
 
 // retentionLock is the advisory lock under which one node does a round.
@@ -81,6 +83,11 @@ func (db *DB) Prune(ctx context.Context, r Retention) (Removed, error) {
 		errs = append(errs, db.pruneRows(ctx, "support_requests", pruneSupport(before), &out),
 			db.pruneRows(ctx, "incidents", pruneIncidents(before), &out))
 	}
+	if r.SecurityLog > 0 {
+		errs = append(errs, db.pruneIDs(ctx, keptSecurity, "security_log",
+			idFloor(now.UTC().Add(-r.SecurityLog).Truncate(24*time.Hour)), &out))
+	}
+	errs = append(errs, db.pruneRows(ctx, "spend", pruneSpend(now.Add(-spendKept)), &out))
 	return out, errors.Join(append(errs, db.giveBack(ctx, &out))...)
 }
 
