@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,15 +32,25 @@ func newHTTPServer(h http.Handler, l httpLimits, log *slog.Logger) *http.Server 
 }
 
 // serveHTTP begins to answer.
-func (s *server) serveHTTP(h http.Handler) {
+func (s *server) serveHTTP(ctx context.Context, h http.Handler) error {
 	srv := newHTTPServer(h, defaultHTTPLimits(), s.log)
+	serve := func() error { return srv.Serve(s.listener) }
+	if s.o.Config.TLS.Mode == config.TLSAuto {
+		var err error
+		if s.tls, err = fetchCertificates(ctx, s.o.Config, portOf(s.listener), s.log, s.failed); err != nil {
+			return err
+		}
+		srv.TLSConfig = s.tls.config()
+		serve = func() error { return srv.ServeTLS(s.listener, "", "") }
+	}
 	s.http = srv
 	go func() {
-		if err := srv.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- fmt.Errorf("the server stopped answering: %w", err)
 		}
 	}()
 	s.log.Info("serving", "config", s.o.Config, "version", s.o.Version)
+	return nil
 }
 
 // limitsOf turns the file's limits into the API's.

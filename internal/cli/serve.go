@@ -101,7 +101,8 @@ type server struct {
 	helper   *assistant.Offline
 	api      *api.API
 	http     *http.Server
-	logFile  io.Closer // closed last; nil when the log is not ours
+	tls      *certificates // nil unless tls is auto
+	logFile  io.Closer     // closed last; nil when the log is not ours
 }
 
 // startServer wires everything and listens. When it returns an error, nothing is left
@@ -132,7 +133,9 @@ func startServer(ctx context.Context, o serverOpts) (_ *server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.serveHTTP(h)
+	if err := s.serveHTTP(ctx, h); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -152,6 +155,9 @@ func (s *server) openStore(ctx context.Context) (err error) {
 			cfg.Listen, reason(err))
 	}
 	s.url = "http://" + s.listener.Addr().String()
+	if cfg.TLS.Mode == config.TLSAuto {
+		s.url = "https://" + s.listener.Addr().String()
+	}
 	if cfg.PublicURL == "" {
 		cfg.PublicURL = s.url
 	}
@@ -292,6 +298,9 @@ func (s *server) stop() error {
 		cancel()
 	} else if s.listener != nil {
 		errs = append(errs, s.listener.Close())
+	}
+	if s.tls != nil {
+		errs = append(errs, s.tls.close())
 	}
 	s.security.Close()
 	if s.acceptor != nil {

@@ -28,7 +28,8 @@ type Config struct {
 	Retry          Retry
 	Retention      Retention
 	Limits         Limits
-	TrustedProxies []string       // networks whose X-Forwarded-For is believed
+	TrustedProxies []string // networks whose X-Forwarded-For is believed
+	TLS            TLS
 	OperatorKey    bellhop.Secret // $BELLHOP_OPERATOR_KEY, "" when not set
 	ServerKey      bellhop.Secret // $BELLHOP_SERVER_KEY, "" when not set
 }

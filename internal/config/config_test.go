@@ -172,7 +172,8 @@ func TestDefaultsWithoutAFile(t *testing.T) {
 			SupportRequests: 400 * day, SecurityLog: 400 * day},
 		Limits: Limits{Address: Rate{30_000, time.Minute}, Caller: Rate{3_000, time.Minute}, Key: Rate{60_000, time.Minute},
 			Visitors: Rate{600, time.Minute}, Messages: Rate{300, time.Minute}, Streams: 6, SpendPerPerson: 500_000, SpendPerDay: 20_000_000},
-		TrustedProxies: []string{}}
+		TrustedProxies: []string{},
+		TLS:            TLS{Mode: TLSOff, Storage: "./certificates", HTTPListen: ":80"}}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %s\nwant %s", c, want)
 	}
@@ -267,11 +268,14 @@ func TestListeningBeyondLoopbackNeedsAnOperator(t *testing.T) {
 	}
 }
 
-func TestLimitsAndProxiesAreRead(t *testing.T) {
+func TestLimitsProxiesAndTLSAreRead(t *testing.T) {
 	t.Parallel()
 	c, err := parseText(`
+public_url: https://chat.example.com
 limits: {address: 0, caller: 10/1s, key: 600/10m, streams: 0, spend_per_person: 1.25, spend_per_day: 0}
 trusted_proxies: [10.0.0.0/8, "2001:db8::1"]
+tls: auto
+acme: {storage: /var/lib/bellhop, email: ops@example.com}
 `, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -286,16 +290,23 @@ trusted_proxies: [10.0.0.0/8, "2001:db8::1"]
 			t.Errorf("%+v is written %s, want %s", r, r, want)
 		}
 	}
-	if fmt.Sprint(c.TrustedProxies) != "[10.0.0.0/8 2001:db8::1]" {
-		t.Errorf("proxies %v", c.TrustedProxies)
+	if fmt.Sprint(c.TrustedProxies) != "[10.0.0.0/8 2001:db8::1]" || c.TLS.Mode != TLSAuto || c.TLS.Storage != "/var/lib/bellhop" || c.Listen != ":443" {
+		t.Errorf("proxies %v, TLS %+v, listen %s", c.TrustedProxies, c.TLS, c.Listen)
+	}
+	if c, err := parseText("listen: 127.0.0.1:8443\npublic_url: https://chat.example.com\ntls: auto", nil); err != nil || c.Listen != "127.0.0.1:8443" {
+		t.Errorf("%s, %v", c.Listen, err)
 	}
 	for text, want := range map[string]string{
-		"limits: {address: 5}":         "limits.address: must be how many in which time",
-		"limits: {key: -5/1m}":         "limits.key: must be",
-		"limits: {messages: 5/0s}":     "limits.messages: must be",
-		"limits: {streams: many}":      "limits.streams: must be a whole number",
-		"limits: {spend_per_day: NaN}": "limits.spend_per_day: must be an amount",
-		"trusted_proxies: [everybody]": "trusted_proxies.0: must be an address or a network",
+		"limits: {address: 5}":                     "limits.address: must be how many in which time",
+		"limits: {key: -5/1m}":                     "limits.key: must be",
+		"limits: {messages: 5/0s}":                 "limits.messages: must be",
+		"limits: {streams: many}":                  "limits.streams: must be a whole number",
+		"limits: {spend_per_day: NaN}":             "limits.spend_per_day: must be an amount",
+		"trusted_proxies: [everybody]":             "trusted_proxies.0: must be an address or a network",
+		"tls: on":                                  "tls: must be off or auto",
+		"tls: auto":                                "tls: auto needs public_url",
+		"public_url: https://127.0.0.1\ntls: auto": "tls: auto needs a public host name",
+		"public_url: https://a.example\ntls: auto\nacme: {listen: 80}": "acme.listen: must be HOST:PORT",
 	} {
 		if _, err := parseText(text, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)

@@ -73,6 +73,10 @@ func (d *decoder) config(opts LoadOpts) Config {
 		ServerKey:      d.key(opts.Env, "BELLHOP_SERVER_KEY"),
 	}
 	c.PublicURL = d.publicURL(c.Listen)
+	c.TLS = d.tls(c.PublicURL)
+	if c.TLS.Mode == TLSAuto && d.tree.lines["listen"] == 0 && d.env["listen"] == "" {
+		c.Listen = ":443" // where browsers look for https
+	}
 	if c.OperatorKey != "" && c.OperatorKey == c.ServerKey {
 		d.m.inEnv("BELLHOP_SERVER_KEY", "must differ from BELLHOP_OPERATOR_KEY")
 	}

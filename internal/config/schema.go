@@ -47,6 +47,10 @@ func fileShape() shape {
 			"spend_per_person": value, "spend_per_day": value,
 		}},
 		"trusted_proxies": list,
+		"tls":             value,
+		"acme": {what: aMapping, fields: map[string]shape{
+			"storage": value, "email": value, "directory": value, "ca_file": value, "listen": value,
+		}},
 		"retention": {what: aMapping, fields: map[string]shape{
 			"events": value, "messages": value, "attempts": value, "steps": value, "support_requests": value,
 			"security_log": value,
