@@ -12,8 +12,10 @@ import (
 
 	"bellhop"
 	"bellhop/internal/cli"
+	"bellhop/internal/config"
 	"bellhop/internal/intake"
 	"bellhop/internal/policy"
+	"bellhop/internal/store"
 )
 
 // section returns the text between a heading and the next of the same or a higher level.
@@ -233,6 +235,54 @@ func TestScalingPageNamesEveryTable(t *testing.T) {
 func TestOperatingPageNamesWhatCanBeHandedOver(t *testing.T) {
 	t.Parallel()
 	same(t, "kinds", firstCells(section(t, "operating.md", "Handing over from SQL")), intake.OutboxKinds())
+}
+
+// The page has every kind of the security log, and a test for every risk.
+func TestSecurityPageIsTheCode(t *testing.T) {
+	t.Parallel()
+	same(t, "kinds of the security log", firstCells(section(t, "security.md", "Security log")), store.SecurityKinds())
+	have := allTests(t)
+	risks := regexp.MustCompile("(?m)^\\| (API\\d+) .* \\| (`Test\\w+`(?:, `Test\\w+`)*) \\|$").
+		FindAllStringSubmatch(section(t, "security.md", "OWASP API Security Top 10 (2023)"), -1)
+	if len(risks) != 10 {
+		t.Fatalf("%d of the 10 risks have a row with a test", len(risks))
+	}
+	for n, r := range risks {
+		if want := fmt.Sprint("API", n+1); r[1] != want {
+			t.Errorf("row %d is %s", n+1, r[1])
+		}
+		for _, name := range strings.Split(strings.ReplaceAll(r[2], "`", ""), ", ") {
+			if !have[name] {
+				t.Errorf("%s names %s, and there is no such test", r[1], name)
+			}
+		}
+	}
+}
+
+// The table of limits is the configuration's, with its defaults.
+func TestSecurityPageHasTheLimits(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load(config.LoadOpts{Path: filepath.Join(t.TempDir(), "none.yaml"), Env: func(string) (string, bool) { return "", false }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := c.Limits
+	dollars := func(micros int64) string { return strings.TrimSuffix(fmt.Sprintf("%.2f", float64(micros)/1e6), ".00") }
+	var want []string
+	for _, row := range [][2]string{{"address", l.Address.String()}, {"caller", l.Caller.String()}, {"key", l.Key.String()},
+		{"visitors", l.Visitors.String()}, {"messages", l.Messages.String()}, {"streams", fmt.Sprint(l.Streams)},
+		{"spend_per_person", dollars(l.SpendPerPerson)}, {"spend_per_day", dollars(l.SpendPerDay)}} {
+		want = append(want, "limits."+row[0]+" "+row[1])
+	}
+	for _, page := range []string{section(t, "security.md", "Limits"), section(t, "operating.md", "Configuration")} {
+		var got []string
+		for _, m := range regexp.MustCompile("(?m)^\\| `(limits\\.\\w+)` \\|.*\\| `([^`]+)` \\|$").FindAllStringSubmatch(page, -1) {
+			got = append(got, m[1]+" "+m[2])
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the page says\n%v\nthe code says\n%v", got, want)
+		}
+	}
 }
 
 func TestOperatingPageNamesEveryCommand(t *testing.T) {

@@ -34,6 +34,10 @@ type Opts struct {
 	Tokens    *identity.Tokens
 	Assistant assistant.Assistant
 	Functions *watch.Functions
+	Security  *watch.Security // nil: there is no security log
+	Proxies   identity.Proxies
+	Limits    *Limits // nil: DefaultLimits
+	Spend     Spend
 	Clock     bellhop.Clock
 	Logger    *slog.Logger
 	Origins   []string // that browsers may call from
@@ -69,6 +73,10 @@ func New(o Opts) (*API, error) {
 	if o.Functions == nil {
 		o.Functions = watch.NewFunctions()
 	}
+	if o.Limits == nil {
+		l := DefaultLimits()
+		o.Limits = &l
+	}
 	a := &API{o: o, mux: http.NewServeMux(), limits: newLimiter(o.Clock), metrics: newMetrics(o.DB, o.Version),
 		closing: make(chan struct{})}
 	installProblems()
@@ -92,6 +100,7 @@ func (a *API) routes() {
 	a.opsStepRoutes()
 	a.opsSupportRoutes()
 	a.opsWatchRoutes()
+	a.opsSecurityRoutes()
 }
 
 // plainRoutes registers what is no JSON in and out, or must not be parsed before it is

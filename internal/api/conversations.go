@@ -74,7 +74,7 @@ func (a *API) createConversation(ctx context.Context, _ *struct{}) (*conversatio
 	if err != nil {
 		return nil, err
 	}
-	if err := a.limit("messages:"+o.VisitorID+o.UserID, messagesPerSecond, messagesBurst); err != nil {
+	if err := a.limitMessages(o); err != nil {
 		return nil, err
 	}
 	c, err := a.o.DB.CreateConversation(ctx, o)

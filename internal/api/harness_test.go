@@ -25,6 +25,7 @@ import (
 	"bellhop/internal/payments"
 	"bellhop/internal/policy"
 	"bellhop/internal/store"
+	"bellhop/internal/watch"
 )
 
 const (
@@ -42,6 +43,7 @@ type server struct {
 	db  *store.DB
 	url string
 	log *safeBuffer
+	sec *watch.Security
 
 	api    *api.API
 	tokens *identity.Tokens
@@ -75,7 +77,13 @@ func must[T any](v T, err error) func(*testing.T) T {
 	}
 }
 
-func newServer(t *testing.T, db *store.DB, answer assistant.Assistant) *server {
+func newServer(t *testing.T, db *store.DB, answer assistant.Assistant, adjust ...func(*api.Opts)) *server {
+	t.Helper()
+	return newServerWith(t, db, answer, nil, adjust...)
+}
+
+// newServerWith is newServer with vendors that are called.
+func newServerWith(t *testing.T, db *store.DB, answer assistant.Assistant, conns []engine.Connection, adjust ...func(*api.Opts)) *server {
 	t.Helper()
 	s := &server{t: t, db: db, log: &safeBuffer{}}
 	logger := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -83,8 +91,17 @@ func newServer(t *testing.T, db *store.DB, answer assistant.Assistant) *server {
 	settings := must(connector.ParseSettings(v.Manifest, "stripe", map[string]any{"secret_key": "sk_live_0123456789abcdef",
 		"webhook_secrets": []any{webhookSecret}}))(t)
 	conn := must(v.New(settings, connector.Env{HTTP: connector.NewClient(connector.ClientOpts{}), Clock: bellhop.SystemClock{}}))(t)
-	eng := must(engine.New(engine.Opts{DB: db, Node: store.NewID(), Logger: logger}))(t)
-	pol := policy.New(policy.Opts{})
+	eng := must(engine.New(engine.Opts{DB: db, Node: store.NewID(), Logger: logger, Connections: conns,
+		Retry: engine.Retry{Attempts: 2, Backoff: []time.Duration{time.Millisecond}}}))(t)
+	var targets []bellhop.Target
+	for _, c := range conns {
+		tg := bellhop.Target{Connection: c.Name}
+		for _, a := range c.Manifest.Actions {
+			tg.Actions = append(tg.Actions, a.Action)
+		}
+		targets = append(targets, tg)
+	}
+	pol := policy.New(policy.Opts{Targets: targets})
 	acc := store.NewAcceptor(db, store.Policies{Plan: pol.Plan, Fold: payments.Fold, Merge: payments.Merge})
 	if err := eng.Start(context.Background()); err != nil {
 		t.Fatal(err)
@@ -96,17 +113,20 @@ func newServer(t *testing.T, db *store.DB, answer assistant.Assistant) *server {
 	if answer == nil {
 		answer = scripted{}
 	}
-	a, err := api.New(api.Opts{DB: db, Intake: intake.New(intake.Opts{Acceptor: acc,
+	s.sec = watch.NewSecurity(db, nil, logger)
+	opts := api.Opts{DB: db, Security: s.sec, Intake: intake.New(intake.Opts{Acceptor: acc,
 		Verifiers: map[string]connector.Verifier{"stripe": conn.(connector.Verifier)}}), Desk: desk.New(db, eng, ""), Auth: auth,
-		Tokens: tokens, Assistant: answer, Logger: logger, Version: "test", Origins: []string{"https://app.example.com"}})
-	if err != nil {
-		t.Fatal(err)
+		Tokens: tokens, Assistant: answer, Logger: logger, Version: "test", Origins: []string{"https://app.example.com"}}
+	for _, fn := range adjust {
+		fn(&opts)
 	}
+	a := must(api.New(opts))(t)
 	srv := httptest.NewServer(a.Handler())
 	s.url, s.api, s.tokens = srv.URL, a, tokens
 	t.Cleanup(func() {
 		a.Close()
 		srv.Close()
+		s.sec.Close()
 		acc.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -168,7 +188,7 @@ func (s *server) call(method, path, key string, body any, header ...string) (int
 		s.t.Fatal(err)
 	}
 	out := map[string]any{}
-	if len(data) > 0 && data[0] == '{' {
+	if len(data) > 0 && data[0] == '{' && !strings.HasSuffix(resp.Header.Get("Content-Type"), "ndjson") {
 		if err := json.Unmarshal(data, &out); err != nil {
 			s.t.Fatalf("answer is no JSON: %v: %.200s", err, data)
 		}

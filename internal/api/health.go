@@ -3,7 +3,6 @@ package api
 import (
 	"cmp"
 	"context"
-	"net"
 	"net/http"
 	"time"
 
@@ -40,8 +39,7 @@ func (a *API) showMetrics(w http.ResponseWriter, r *http.Request) {
 	if p.May(bellhop.OperatorViewer) {
 		err = nil // also for a user who is an operator
 	}
-	ip := net.ParseIP(addressOf(r))
-	if err != nil && !(a.o.MetricsOpen && ip != nil && ip.IsLoopback()) {
+	if err != nil && !(a.o.MetricsOpen && callerOf(r.Context()).address.IsLoopback()) {
 		a.fail(w, r, err)
 		return
 	}

@@ -3,7 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"net/http"
 	"reflect"
 	"strings"
@@ -92,7 +92,7 @@ func (a *API) checkMessage(ctx context.Context, in *messageIn) (store.Conversati
 	if err := intake.CheckMessage(in.Body.Text); err != nil {
 		return none, err
 	}
-	if err := a.limit("messages:"+o.VisitorID+o.UserID, messagesPerSecond, messagesBurst); err != nil {
+	if err := a.limitMessages(o); err != nil {
 		return none, err
 	}
 	return a.customer(ctx).Conversation(ctx, in.ID)
@@ -177,7 +177,7 @@ func (a *API) ask(ctx context.Context, conv store.ConversationState, text string
 	}
 	box, cancel := context.WithTimeout(ctx, assistantTime)
 	defer cancel()
-	ans, err := a.reply(box, t, delta)
+	ans, err := a.askWithin(box, conv.Owner, t, delta)
 	switch {
 	case ctx.Err() != nil:
 		return ans, ctx.Err()
@@ -200,7 +200,7 @@ func (a *API) ask(ctx context.Context, conv store.ConversationState, text string
 func (a *API) reply(ctx context.Context, t assistant.Turn, delta func(string)) (ans assistant.Answer, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the assistant panicked: %v", p)
+			err = errors.New("the assistant: " + panicWords(p))
 		}
 	}()
 	return a.o.Assistant.Reply(ctx, t, delta)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -24,7 +23,7 @@ type ctxKey int
 const (
 	correlationKey ctxKey = iota
 	principalKey
-	addressKey
+	callerKey
 )
 
 // correlationOf returns the correlation id of a request.
@@ -51,19 +50,16 @@ func (a *API) withCorrelation(next http.Handler) http.Handler {
 		}
 		w.Header().Set("Traceparent", "00-"+id+"-"+id[16:]+"-01")
 		w.Header().Set("X-Correlation-Id", id)
-		ctx := context.WithValue(r.Context(), correlationKey, id)
+		from := a.clientOf(r)
+		ctx := context.WithValue(context.WithValue(r.Context(), correlationKey, id), callerKey, from)
 		started := a.o.Clock.Now()
 		rec := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(rec, r.WithContext(ctx))
-		_, pattern := a.mux.Handler(r)
-		if pattern == "" {
-			pattern = "unknown"
-		}
 		took := a.o.Clock.Now().Sub(started)
 		if !rec.stream {
-			a.o.Functions.Note(pattern, started, took, rec.status < 500)
+			a.o.Functions.Note(from.route, started, took, rec.status < 500)
 		}
-		a.metrics.request(pattern, rec.status, took)
+		a.metrics.request(from.route, rec.status, took)
 	})
 }
 
@@ -110,19 +106,26 @@ func (a *API) withRecovery(next http.Handler) http.Handler {
 			if p == http.ErrAbortHandler { //nolint:errorlint // the documented way
 				panic(p)
 			}
-			a.fail(w, r, fmt.Errorf("panic: %v", p))
+			a.fail(w, r, errors.New(panicWords(p)))
 		}()
 		next.ServeHTTP(w, r)
 	})
 }
 
 func (a *API) withHeaders(next http.Handler) http.Handler {
+	secure := strings.HasPrefix(a.o.PublicURL, "https://")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin") // holds where CORS does not
+		h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=(), usb=()")
 		h.Set("Cache-Control", "no-store")
+		if secure {
+			h.Set("Strict-Transport-Security", identity.HSTS)
+		}
 		next.ServeHTTP(w, r)
 	})
 }
@@ -132,7 +135,9 @@ func (a *API) withCORS(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		origin := r.Header.Get("Origin")
 		w.Header().Add("Vary", "Origin")
-		allowed := origin != "" && slices.Contains(a.o.Origins, origin) && !strings.HasPrefix(r.URL.Path, "/v1/ops")
+		// "null" is what a browser sends for a sandboxed frame or a file, and "*" would
+		// answer it: both are anybody.
+		allowed := origin != "" && origin != "null" && origin != "*" && slices.Contains(a.o.Origins, origin) && !strings.HasPrefix(r.URL.Path, "/v1/ops")
 		if allowed {
 			h := w.Header()
 			h.Set("Access-Control-Allow-Origin", origin)
@@ -153,11 +158,15 @@ func (a *API) withCORS(next http.Handler) http.Handler {
 // taken for a stranger.
 func (a *API) withIdentity(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/webhooks/") {
+		if isWebhook(r) {
 			next.ServeHTTP(w, r) // proves itself by its signature; a provider may send a header of its own
 			return
 		}
 		p, err := a.o.Auth.Authenticate(r)
+		if limited := a.limitCaller(r.Context(), p, r); limited != nil {
+			a.fail(w, r, limited)
+			return
+		}
 		if err != nil {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			a.fail(w, r, err)
@@ -167,9 +176,7 @@ func (a *API) withIdentity(next http.Handler) http.Handler {
 			a.fail(w, r, err)
 			return
 		}
-		ctx := context.WithValue(r.Context(), principalKey, p)
-		ctx = context.WithValue(ctx, addressKey, addressOf(r))
-		next.ServeHTTP(w, r.WithContext(ctx))
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), principalKey, p)))
 	})
 }
 
@@ -180,7 +187,7 @@ const maxDepth = 64
 // what cannot be JSON text: other media types, invalid UTF-8, endless nesting.
 func (a *API) withBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet || r.Method == http.MethodHead || strings.HasPrefix(r.URL.Path, "/webhooks/") {
+		if r.Method == http.MethodGet || r.Method == http.MethodHead || isWebhook(r) {
 			next.ServeHTTP(w, r)
 			return
 		}

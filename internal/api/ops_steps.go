@@ -199,6 +199,7 @@ func (a *API) settleStep(ctx context.Context, in *settleIn) (*stepOut, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.note(ctx, store.SecurityOperator, in.Action+" of step "+s.ID)
 	return a.stepWithTries(ctx, s)
 }
 
@@ -220,7 +221,8 @@ func (a *API) settleSteps(ctx context.Context, in *bulkIn) (*bulkOut, error) {
 	}
 	out := &bulkOut{}
 	out.Body.Results = []bulkResult{}
-	for _, r := range a.o.Desk.SettleAll(ctx, ids, desk.Action(in.Body.Action), operatorName(p)) {
+	results := a.o.Desk.SettleAll(ctx, ids, desk.Action(in.Body.Action), operatorName(p))
+	for _, r := range results {
 		b := bulkResult{ID: r.ID, OK: r.Err == nil, State: string(r.State)}
 		if r.Err != nil {
 			pr := problemOf(ctx, r.Err)
@@ -229,5 +231,6 @@ func (a *API) settleSteps(ctx context.Context, in *bulkIn) (*bulkOut, error) {
 		}
 		out.Body.Results = append(out.Body.Results, b)
 	}
+	a.note(ctx, store.SecurityOperator, desk.BulkWords(desk.Action(in.Body.Action), results))
 	return out, nil
 }

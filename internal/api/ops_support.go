@@ -151,11 +151,13 @@ func (a *API) editSupport(ctx context.Context, in *supportEditIn) (*supportOut, 
 	if err := checkID(in.ID, "support request"); err != nil {
 		return nil, err
 	}
-	s, err := a.o.Desk.Edit(ctx, in.ID, desk.Edit{Status: bellhop.SupportStatus(in.Body.Status), Assignee: in.Body.Assignee,
-		Priority: bellhop.Priority(in.Body.Priority), Note: in.Body.Note}, operatorName(p))
+	e := desk.Edit{Status: bellhop.SupportStatus(in.Body.Status), Assignee: in.Body.Assignee,
+		Priority: bellhop.Priority(in.Body.Priority), Note: in.Body.Note}
+	s, err := a.o.Desk.Edit(ctx, in.ID, e, operatorName(p))
 	if err != nil {
 		return nil, err
 	}
+	a.note(ctx, store.SecurityOperator, e.Words(s.ID))
 	b, err := a.supportBodyOf(ctx, s)
 	return &supportOut{b}, err
 }

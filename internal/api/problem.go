@@ -1,13 +1,18 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -28,7 +33,11 @@ type Problem struct {
 	CorrelationID string `json:"correlation_id" example:"0af7651916cd43dd8448eb211c80319c"`
 
 	cause error
+	wait  time.Duration // what Retry-After says; 0 means retryWait
 }
+
+// retryWait is what Retry-After says when nobody knows how long it takes.
+const retryWait = 5 * time.Second
 
 var _ huma.StatusError = (*Problem)(nil)
 
@@ -40,6 +49,14 @@ func (p *Problem) GetStatus() int { return p.Status }
 
 // ContentType makes the answer problem+json.
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+// GetHeaders adds Retry-After to what can succeed later.
+func (p *Problem) GetHeaders() http.Header {
+	if p.Code != string(bellhop.CodeUnavailable) && p.Code != string(bellhop.CodeRateLimited) {
+		return nil
+	}
+	return http.Header{"Retry-After": {retryAfter(cmp.Or(p.wait, retryWait))}}
+}
 
 // problemOf turns any error into a Problem. What is not a *bellhop.Error is internal:
 // its text stays in the log.
@@ -64,6 +81,10 @@ func problemOf(ctx context.Context, err error) *Problem {
 	}
 	p = newProblem(e.Code, e.Message, e.NextStep)
 	p.CorrelationID, p.cause = correlationOf(ctx), e.Err
+	var limited *limitError
+	if errors.As(err, &limited) {
+		p.wait = limited.wait
+	}
 	return p
 }
 
@@ -166,8 +187,8 @@ func nextOf(c bellhop.Code) string {
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(r.Context(), err)
 	a.logProblem(r.Context(), p)
-	if p.Code == string(bellhop.CodeUnavailable) || p.Code == string(bellhop.CodeRateLimited) {
-		w.Header().Set("Retry-After", "5")
+	for name, values := range p.GetHeaders() {
+		w.Header()[name] = values
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)
@@ -180,9 +201,32 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// logProblem logs failures of ours once, here at the edge.
+// panicWords describes a panic for the log: its value may hold what a customer or a
+// vendor wrote, so only the runtime's own words are kept, and where it was.
+func panicWords(p any) string {
+	words := fmt.Sprintf("panic of %T", p)
+	if e, ok := p.(runtime.Error); ok {
+		words = "panic: " + e.Error()
+	}
+	pcs := make([]uintptr, 24)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
+	var at []string
+	for {
+		f, more := frames.Next()
+		if name, ours := strings.CutPrefix(f.Function, "bellhop/"); ours {
+			at = append(at, name+":"+strconv.Itoa(f.Line))
+		}
+		if !more {
+			return words + " at " + strings.Join(at, " < ")
+		}
+	}
+}
+
+// logProblem logs failures of ours once, here at the edge, and tells the security log who
+// was refused.
 func (a *API) logProblem(ctx context.Context, p *Problem) {
 	if p.Status < 500 {
+		a.noteProblem(ctx, p)
 		return
 	}
 	args := []any{slog.String("code", p.Code), slog.String("correlation_id", p.CorrelationID)}

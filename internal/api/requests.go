@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -103,7 +104,7 @@ func (a *API) apiRequest(ctx context.Context, s bellhop.Scope, key, userID strin
 			return r, p, bellhop.Errorf(bellhop.CodeForbidden, "Leave user_id out; your token says who you are.",
 				"You can only speak for yourself.")
 		}
-		if err := a.limit("messages:"+p.UserID, messagesPerSecond, messagesBurst); err != nil {
+		if err := a.limitMessages(p.Owner()); err != nil {
 			return r, p, err
 		}
 		r.Caller, r.Owner, r.UserID = "user:"+p.UserID, p.Owner(), p.UserID
@@ -202,7 +203,7 @@ func (a *API) reportClientError(ctx context.Context, in *clientErrorIn) (*struct
 	if err != nil {
 		return nil, err
 	}
-	if err := a.limit("errors:"+p.VisitorID+p.UserID, 1, 60); err != nil {
+	if err := a.limit("errors:"+p.VisitorID+"/"+p.UserID, Rate{60, time.Minute}); err != nil {
 		return nil, err
 	}
 	a.o.Functions.Note("browser "+safeWord(in.Body.Kind), a.o.Clock.Now(), 0, false)

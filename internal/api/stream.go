@@ -28,11 +28,23 @@ func newEventWriter(w io.Writer) *eventWriter {
 	return e
 }
 
+// streamWrite is how long a reader may take for one piece. The server's limit is for a
+// whole answer, and a stream has no end.
+const streamWrite = 30 * time.Second
+
+// allowTime gives the next piece of a long answer its time.
+func allowTime(w io.Writer) {
+	if rw, ok := w.(http.ResponseWriter); ok {
+		_ = http.NewResponseController(rw).SetWriteDeadline(bellhop.SystemClock{}.Now().Add(streamWrite)) // not all can
+	}
+}
+
 func (e *eventWriter) send(event string, v any) {
 	if e.err != nil {
 		return
 	}
 	data, err := json.Marshal(v)
+	allowTime(e.w)
 	if err == nil {
 		_, err = fmt.Fprintf(e.w, "event: %s\ndata: %s\n\n", event, data)
 	}
@@ -43,15 +55,15 @@ func (e *eventWriter) send(event string, v any) {
 // comment keeps proxies from closing a silent stream.
 func (e *eventWriter) comment() {
 	if e.err == nil {
+		allowTime(e.w)
 		_, e.err = io.WriteString(e.w, ": still here\n\n")
 		e.flush()
 	}
 }
 
 const (
-	streamBeat  = 15 * time.Second
-	streamRead  = 5 * time.Second // another node's changes are seen by looking
-	streamsEach = 6               // open streams of one owner
+	streamBeat = 15 * time.Second
+	streamRead = 5 * time.Second // another node's changes are seen by looking
 )
 
 // streamConversation sends the owner every new message and every changed request.
@@ -66,13 +78,13 @@ func (a *API) streamConversation(w http.ResponseWriter, r *http.Request) {
 		conv, err = a.customer(ctx).Conversation(ctx, r.PathValue("id"))
 	}
 	if err == nil {
-		err = a.limits.enter("stream:"+o.VisitorID+o.UserID, streamsEach)
+		err = a.limits.enter("stream:"+o.VisitorID+"/"+o.UserID, a.o.Limits.Streams)
 	}
 	if err != nil {
 		a.fail(w, r, err)
 		return
 	}
-	defer a.limits.leave("stream:" + o.VisitorID + o.UserID)
+	defer a.limits.leave("stream:" + o.VisitorID + "/" + o.UserID)
 	a.streams.Add(1)
 	defer a.streams.Done()
 	if sw, ok := w.(*statusWriter); ok {

@@ -35,7 +35,7 @@ func (a *API) visitorRoutes() {
 }
 
 func (a *API) createVisitor(ctx context.Context, _ *struct{}) (*visitorOut, error) {
-	if err := a.limit("visitors:"+addressFrom(ctx), visitorsPerSecond, visitorsBurst); err != nil {
+	if err := a.limit("visitors:"+identity.OneOf(callerOf(ctx).address), a.o.Limits.Visitors); err != nil {
 		return nil, err
 	}
 	out := &visitorOut{}

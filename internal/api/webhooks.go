@@ -24,6 +24,7 @@ func (a *API) receiveWebhook(w http.ResponseWriter, r *http.Request) {
 			name = "unknown" // a stranger's word is no label
 		}
 		a.metrics.webhook(name, "refused")
+		r = r.WithContext(atRoute(r.Context(), "POST /webhooks/"+name))
 		a.fail(w, r, err)
 		return
 	}

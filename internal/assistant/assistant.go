@@ -45,6 +45,16 @@ type Answer struct {
 	Decision       bellhop.Decision
 	Escalate       bool           // a person should take over
 	EscalateReason bellhop.Reason // why, when Escalate is set
+	// Usage is what the answer took of a hosted model; zero for the offline one. It also
+	// counts when Reply returns an error.
+	Usage Usage
+}
+
+// Usage is what one turn took of a hosted model.
+type Usage struct {
+	InputTokens  int64
+	OutputTokens int64
+	Cost         int64 // in millionths of a dollar
 }
 
 // Source names the place in the knowledge that an answer was taken from.

@@ -38,16 +38,17 @@ type commands struct {
 	Config  string           `short:"c" type:"path" placeholder:"FILE" help:"Configuration file. Without it: bellhop.yaml in this folder, if there is one."`
 	Version kong.VersionFlag `help:"Print the version and stop."`
 
-	Demo       demoCmd       `cmd:"" help:"Play the whole product against fake vendors on this machine."`
-	Serve      serveCmd      `cmd:"" help:"Run the server."`
-	Migrate    migrateCmd    `cmd:"" help:"Bring the database to this program's schema."`
-	Backup     backupCmd     `cmd:"" help:"Copy the SQLite database while it is served."`
-	Restore    restoreCmd    `cmd:"" help:"Put a backup in the place of the SQLite database."`
-	Person     personCmd     `cmd:"" help:"Export or erase everything about one person."`
-	Operator   operatorCmd   `cmd:"" help:"Say who may sign in to the console."`
-	Key        keyCmd        `cmd:"" help:"Make and revoke the keys of your own servers."`
-	Connectors connectorsCmd `cmd:"" help:"List the vendors that can be connected, and the connections there are."`
-	VersionCmd versionCmd    `cmd:"" name:"version" help:"Print the version."`
+	Demo        demoCmd        `cmd:"" help:"Play the whole product against fake vendors on this machine."`
+	Serve       serveCmd       `cmd:"" help:"Run the server."`
+	Migrate     migrateCmd     `cmd:"" help:"Bring the database to this program's schema."`
+	Backup      backupCmd      `cmd:"" help:"Copy the SQLite database while it is served."`
+	Restore     restoreCmd     `cmd:"" help:"Put a backup in the place of the SQLite database."`
+	Person      personCmd      `cmd:"" help:"Export or erase everything about one person."`
+	Operator    operatorCmd    `cmd:"" help:"Say who may sign in to the console."`
+	Key         keyCmd         `cmd:"" help:"Make and revoke the keys of your own servers."`
+	SecurityLog securityLogCmd `cmd:"" name:"security-log" help:"Export the security log."`
+	Connectors  connectorsCmd  `cmd:"" help:"List the vendors that can be connected, and the connections there are."`
+	VersionCmd  versionCmd     `cmd:"" name:"version" help:"Print the version."`
 }
 
 // session is what every command works with.

@@ -80,6 +80,9 @@ func (c *createKeyCmd) Run(s *session) error {
 		if err != nil {
 			return err
 		}
+		if err := audit(ctx, s, db, store.SecurityKeys, "created the server key "+k.Name); err != nil {
+			return err
+		}
 		line := keyLineOf(k)
 		line.Key = secret.Reveal()
 		if c.JSON {
@@ -145,6 +148,9 @@ func (c *revokeKeyCmd) Run(s *session) error {
 	return s.withStore(func(ctx context.Context, db *store.DB) error {
 		if err := db.RevokeServerKey(ctx, strings.ToLower(c.Name)); err != nil {
 			return unknownName(err, "key", c.Name)
+		}
+		if err := audit(ctx, s, db, store.SecurityKeys, "revoked the server key "+strings.ToLower(c.Name)); err != nil {
+			return err
 		}
 		if c.JSON {
 			return writeJSON(s.stdout, map[string]string{"revoked": strings.ToLower(c.Name)})

@@ -85,6 +85,9 @@ func (c *addOperatorCmd) Run(s *session) error {
 		if err != nil {
 			return err
 		}
+		if err := audit(ctx, s, db, store.SecurityOperators, "added the operator "+o.ID+", "+string(o.Role)); err != nil {
+			return err
+		}
 		if c.JSON {
 			return writeJSON(s.stdout, operatorLineOf(o))
 		}
@@ -190,12 +193,18 @@ func (s *session) changeOperator(name string, asJSON bool, done string, fn func(
 		if err := fn(ctx, db, name); err != nil {
 			return unknownName(err, "operator", name)
 		}
-		if !asJSON {
-			_, err := fmt.Fprintf(s.stdout, "%s %s\n", name, done)
+		o, _, err := db.Operator(ctx, name)
+		if err != nil {
 			return err
 		}
-		o, _, err := db.Operator(ctx, name)
-		return errors.Join(err, writeJSON(s.stdout, operatorLineOf(o)))
+		if err := audit(ctx, s, db, store.SecurityOperators, "the operator "+o.ID+" "+done); err != nil {
+			return err
+		}
+		if asJSON {
+			return writeJSON(s.stdout, operatorLineOf(o))
+		}
+		_, err = fmt.Fprintf(s.stdout, "%s %s\n", name, done)
+		return err
 	})
 }
 

@@ -53,6 +53,9 @@ func (c *personExportCmd) Run(s *session) error {
 	if err != nil {
 		return notThere(err)
 	}
+	if err := audit(s.ctx, s, db, store.SecurityExported, "exported the person "+exp.PersonID); err != nil {
+		return err
+	}
 	if c.Out == "" {
 		return writeJSON(s.stdout, exp)
 	}
@@ -112,6 +115,9 @@ func (c *personEraseCmd) Run(s *session) error {
 		return &exitError{exitFindings, err}
 	}
 	if err != nil {
+		return err
+	}
+	if err := audit(s.ctx, s, db, store.SecurityErased, "erased the person "+person.ID); err != nil {
 		return err
 	}
 	if c.JSON {

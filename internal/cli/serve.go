@@ -106,12 +106,14 @@ type server struct {
 
 	operators *identity.Operators
 	acceptor  *store.Acceptor
+	security  *watch.Security
 	engine    *engine.Engine
 	outbox    func() // stops taking in what was handed over by SQL; nil before it began
 	helper    *assistant.Offline
 	api       *api.API
 	http      *http.Server
-	logFile   io.Closer // closed last; nil when the log is not ours
+	tls       *certificates // nil unless tls is auto
+	logFile   io.Closer     // closed last; nil when the log is not ours
 }
 
 // startServer wires everything and listens. When it returns an error, nothing is left
@@ -142,7 +144,9 @@ func startServer(ctx context.Context, o serverOpts) (_ *server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.serveHTTP(h)
+	if err := s.serveHTTP(ctx, h); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -169,6 +173,9 @@ func (s *server) openStore(ctx context.Context) (err error) {
 			cfg.Listen, reason(err))
 	}
 	s.url = "http://" + s.listener.Addr().String()
+	if cfg.TLS.Mode == config.TLSAuto {
+		s.url = "https://" + s.listener.Addr().String()
+	}
 	if cfg.PublicURL == "" {
 		cfg.PublicURL = s.url
 	}
@@ -184,6 +191,7 @@ func (s *server) openStore(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	s.security = watch.NewSecurity(s.db, s.o.Clock, s.log)
 	s.tokens, err = identity.NewTokens([][]byte{secret}, s.o.Clock)
 	return err
 }
@@ -268,16 +276,22 @@ func (s *server) handler() (http.Handler, error) {
 	if s.operators, err = identity.NewOperators(identity.OperatorsOpts{Store: s.db, Keys: keys, Clock: s.o.Clock}); err != nil {
 		return nil, err
 	}
+	proxies, err := identity.NewProxies(cfg.TrustedProxies)
+	if err != nil {
+		return nil, err
+	}
 	d := desk.New(s.db, s.engine, s.links.first(bellhop.ActionUpdateTicket))
 	functions := watch.NewFunctions()
 	door := intake.New(intake.Opts{Acceptor: s.acceptor, Clock: s.o.Clock, Verifiers: s.links.verifiers})
 	s.startOutbox(door)
 	s.api, err = api.New(api.Opts{DB: s.db, Desk: d, Auth: auth, Tokens: s.tokens, Assistant: s.helper, Functions: functions,
-		Intake: door, Clock: s.o.Clock, Logger: s.log, Origins: cfg.AllowedOrigins, PublicURL: cfg.PublicURL, Version: s.o.Version})
+		Intake: door, Security: s.security, Proxies: proxies, Limits: limitsOf(cfg.Limits), Spend: spendOf(cfg),
+		Clock: s.o.Clock, Logger: s.log, Origins: cfg.AllowedOrigins, PublicURL: cfg.PublicURL, Version: s.o.Version})
 	if err != nil {
 		return nil, err
 	}
 	pages, err := console.New(console.Opts{DB: s.db, Desk: d, Tokens: s.tokens, Operators: s.operators, Functions: functions,
+		Security: s.security, Proxies: proxies,
 		Clock: s.o.Clock, Logger: s.log, PublicURL: cfg.PublicURL, Product: s.o.Product})
 	if err != nil {
 		return nil, err
@@ -305,20 +319,6 @@ func (s *server) startOutbox(door *intake.Intake) {
 	}
 }
 
-// serveHTTP begins to answer. There is no limit on writing, because streams last; the
-// handlers that are no streams have limits of their own.
-func (s *server) serveHTTP(h http.Handler) {
-	s.http = &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
-	go func() {
-		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-			s.failed <- fmt.Errorf("the server stopped answering: %w", err)
-		}
-	}()
-	s.log.Info("serving", "config", s.o.Config, "version", s.o.Version)
-}
-
 const (
 	drainHTTP   = 10 * time.Second
 	drainEngine = 20 * time.Second
@@ -344,6 +344,10 @@ func (s *server) stop() error {
 	if s.outbox != nil {
 		s.outbox()
 	}
+	if s.tls != nil {
+		errs = append(errs, s.tls.close())
+	}
+	s.security.Close()
 	if s.acceptor != nil {
 		s.acceptor.Close()
 	}

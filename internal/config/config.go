@@ -27,6 +27,9 @@ type Config struct {
 	Connections    []Connection
 	Retry          Retry
 	Retention      Retention
+	Limits         Limits
+	TrustedProxies []string // networks whose X-Forwarded-For is believed
+	TLS            TLS
 	OperatorKey    bellhop.Secret // $BELLHOP_OPERATOR_KEY, "" when not set
 	ServerKey      bellhop.Secret // $BELLHOP_SERVER_KEY, "" when not set
 }
@@ -84,6 +87,7 @@ type Retention struct {
 	Attempts        time.Duration
 	Steps           time.Duration
 	SupportRequests time.Duration
+	SecurityLog     time.Duration
 }
 
 // Check refuses what only makes sense with an operator: listening beyond loopback.

@@ -151,7 +151,7 @@ func TestRetentionIsInDaysOrForever(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Retention{Events: 30 * day, Steps: 400 * day, SupportRequests: 400 * day}
+	want := Retention{Events: 30 * day, Steps: 400 * day, SupportRequests: 400 * day, SecurityLog: 400 * day}
 	if c.Retention != want {
 		t.Errorf("got %+v, want %+v", c.Retention, want)
 	}
@@ -169,7 +169,11 @@ func TestDefaultsWithoutAFile(t *testing.T) {
 		Assistant:      Assistant{Provider: "offline", Knowledge: "./knowledge", ConfidenceThreshold: 0.6},
 		Retry:          Retry{Attempts: 3, Backoff: []time.Duration{time.Second, 5 * time.Second, 30 * time.Second}},
 		Retention: Retention{Events: 400 * day, Messages: 400 * day, Attempts: 90 * day, Steps: 400 * day,
-			SupportRequests: 400 * day}}
+			SupportRequests: 400 * day, SecurityLog: 400 * day},
+		Limits: Limits{Address: Rate{30_000, time.Minute}, Caller: Rate{3_000, time.Minute}, Key: Rate{60_000, time.Minute},
+			Visitors: Rate{600, time.Minute}, Messages: Rate{300, time.Minute}, Streams: 6, SpendPerPerson: 500_000, SpendPerDay: 20_000_000},
+		TrustedProxies: []string{},
+		TLS:            TLS{Mode: TLSOff, Storage: "./certificates", HTTPListen: ":80"}}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %s\nwant %s", c, want)
 	}
@@ -260,6 +264,52 @@ func TestListeningBeyondLoopbackNeedsAnOperator(t *testing.T) {
 		}
 		if err := c.Check(tt.hasOperator); (err == nil) != tt.ok {
 			t.Errorf("%+v: %v", tt, err)
+		}
+	}
+}
+
+func TestLimitsProxiesAndTLSAreRead(t *testing.T) {
+	t.Parallel()
+	c, err := parseText(`
+public_url: https://chat.example.com
+limits: {address: 0, caller: 10/1s, key: 600/10m, streams: 0, spend_per_person: 1.25, spend_per_day: 0}
+trusted_proxies: [10.0.0.0/8, "2001:db8::1"]
+tls: auto
+acme: {storage: /var/lib/bellhop, email: ops@example.com}
+`, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := c.Limits
+	if l.Address != (Rate{}) || l.Caller != (Rate{10, time.Second}) || l.Key != (Rate{600, 10 * time.Minute}) || l.Streams != 0 ||
+		l.SpendPerPerson != 1_250_000 || l.SpendPerDay != 0 || l.Visitors != (Rate{600, time.Minute}) {
+		t.Errorf("limits: %+v", l)
+	}
+	for r, want := range map[Rate]string{{}: "0", {600, 10 * time.Minute}: "600/10m", {5, time.Hour}: "5/1h", {7, 90 * time.Second}: "7/1m30s", {1, time.Second}: "1/1s"} {
+		if r.String() != want {
+			t.Errorf("%+v is written %s, want %s", r, r, want)
+		}
+	}
+	if fmt.Sprint(c.TrustedProxies) != "[10.0.0.0/8 2001:db8::1]" || c.TLS.Mode != TLSAuto || c.TLS.Storage != "/var/lib/bellhop" || c.Listen != ":443" {
+		t.Errorf("proxies %v, TLS %+v, listen %s", c.TrustedProxies, c.TLS, c.Listen)
+	}
+	if c, err := parseText("listen: 127.0.0.1:8443\npublic_url: https://chat.example.com\ntls: auto", nil); err != nil || c.Listen != "127.0.0.1:8443" {
+		t.Errorf("%s, %v", c.Listen, err)
+	}
+	for text, want := range map[string]string{
+		"limits: {address: 5}":                     "limits.address: must be how many in which time",
+		"limits: {key: -5/1m}":                     "limits.key: must be",
+		"limits: {messages: 5/0s}":                 "limits.messages: must be",
+		"limits: {streams: many}":                  "limits.streams: must be a whole number",
+		"limits: {spend_per_day: NaN}":             "limits.spend_per_day: must be an amount",
+		"trusted_proxies: [everybody]":             "trusted_proxies.0: must be an address or a network",
+		"tls: on":                                  "tls: must be off or auto",
+		"tls: auto":                                "tls: auto needs public_url",
+		"public_url: https://127.0.0.1\ntls: auto": "tls: auto needs a public host name",
+		"public_url: https://a.example\ntls: auto\nacme: {listen: 80}": "acme.listen: must be HOST:PORT",
+	} {
+		if _, err := parseText(text, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
 }

@@ -67,10 +67,16 @@ func (d *decoder) config(opts LoadOpts) Config {
 		Connections:    d.connections(opts.Vendors),
 		Retry:          d.retry(),
 		Retention:      d.retention(),
+		Limits:         d.limits(),
+		TrustedProxies: d.proxies(),
 		OperatorKey:    d.key(opts.Env, "BELLHOP_OPERATOR_KEY"),
 		ServerKey:      d.key(opts.Env, "BELLHOP_SERVER_KEY"),
 	}
 	c.PublicURL = d.publicURL(c.Listen)
+	c.TLS = d.tls(c.PublicURL)
+	if c.TLS.Mode == TLSAuto && d.tree.lines["listen"] == 0 && d.env["listen"] == "" {
+		c.Listen = ":443" // where browsers look for https
+	}
 	if c.OperatorKey != "" && c.OperatorKey == c.ServerKey {
 		d.m.inEnv("BELLHOP_SERVER_KEY", "must differ from BELLHOP_OPERATOR_KEY")
 	}
@@ -210,7 +216,7 @@ func (d *decoder) retry() Retry {
 func (d *decoder) retention() Retention {
 	return Retention{Events: d.keep("retention.events"), Messages: d.keep("retention.messages"),
 		Attempts: d.keep("retention.attempts"), Steps: d.keep("retention.steps"),
-		SupportRequests: d.keep("retention.support_requests")}
+		SupportRequests: d.keep("retention.support_requests"), SecurityLog: d.keep("retention.security_log")}
 }
 
 // keep reads for how many days something is kept; 0 is for ever.

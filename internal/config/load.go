@@ -104,8 +104,12 @@ func defaults() layer {
 			"confidence_threshold": "0.6",
 		},
 		"retry": map[string]any{"attempts": "3", "backoff": []any{"1s", "5s", "30s"}},
+		"limits": map[string]any{"address": "30000/1m", "caller": "3000/1m", "key": "60000/1m", "visitors": "600/1m",
+			"messages": "300/1m", "streams": "6", "spend_per_person": "0.50", "spend_per_day": "20"},
+		"tls":  TLSOff,
+		"acme": map[string]any{"storage": "./certificates", "listen": ":80"},
 		"retention": map[string]any{"events": "400d", "messages": "400d", "attempts": "90d", "steps": "400d",
-			"support_requests": "400d"},
+			"support_requests": "400d", "security_log": "400d"},
 	}
 }
 

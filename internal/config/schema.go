@@ -42,8 +42,18 @@ func fileShape() shape {
 		}},
 		"connections": {what: aListOfMappings},
 		"retry":       {what: aMapping, fields: map[string]shape{"attempts": value, "backoff": list}},
+		"limits": {what: aMapping, fields: map[string]shape{
+			"address": value, "caller": value, "key": value, "visitors": value, "messages": value, "streams": value,
+			"spend_per_person": value, "spend_per_day": value,
+		}},
+		"trusted_proxies": list,
+		"tls":             value,
+		"acme": {what: aMapping, fields: map[string]shape{
+			"storage": value, "email": value, "directory": value, "ca_file": value, "listen": value,
+		}},
 		"retention": {what: aMapping, fields: map[string]shape{
 			"events": value, "messages": value, "attempts": value, "steps": value, "support_requests": value,
+			"security_log": value,
 		}},
 	}}
 }

@@ -42,14 +42,17 @@ type ClientOpts struct {
 
 // NewClient makes a client with a connection pool of its own, so that one slow
 // vendor cannot hold another's sockets.
-func NewClient(opts ClientOpts) *Client {
+func NewClient(opts ClientOpts) *Client { return newClient(opts, nil) }
+
+// newClient takes who turns names into addresses; nil is the system.
+func newClient(opts ClientOpts, names *net.Resolver) *Client {
 	if opts.Clock == nil {
 		opts.Clock = bellhop.SystemClock{}
 	}
 	if opts.MaxConnsPerHost == 0 {
 		opts.MaxConnsPerHost = 64
 	}
-	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second, Resolver: names}
 	if !opts.AllowPrivate {
 		// Checked at dial time, after name resolution, so that a name that changes
 		// its address cannot get round it.

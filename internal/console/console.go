@@ -26,10 +26,12 @@ type Opts struct {
 	Tokens    *identity.Tokens
 	Operators *identity.Operators
 	Functions *watch.Functions // nil: no endpoint was measured
-	Clock     bellhop.Clock    // nil: the machine's
-	Logger    *slog.Logger     // nil: silent
-	PublicURL string           // where customers and operators reach this server; "" when nobody said
-	Product   string           // what the product is called; "" means Bellhop
+	Security  *watch.Security  // nil: there is no security log
+	Proxies   identity.Proxies
+	Clock     bellhop.Clock // nil: the machine's
+	Logger    *slog.Logger  // nil: silent
+	PublicURL string        // where customers and operators reach this server; "" when nobody said
+	Product   string        // what the product is called; "" means Bellhop
 }
 
 // console is the handler that New makes.
@@ -142,6 +144,7 @@ func (c *console) routes() []route {
 		{"GET /console/story", c.findStory, viewer},
 		{"GET /console/story/{id}", c.showStory, viewer},
 		{"GET /console/connections", c.listConnections, viewer},
+		{"GET /console/security", c.listSecurity, viewer},
 		{"/console/", c.missingPage, viewer},
 		{"/t/", c.missingTranscript, open},
 	}

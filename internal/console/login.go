@@ -11,6 +11,7 @@ import (
 
 	"bellhop"
 	"bellhop/internal/identity"
+	"bellhop/internal/store"
 )
 
 type loginPage struct {
@@ -35,7 +36,7 @@ func (c *console) showLogin(w http.ResponseWriter, r *http.Request) error {
 // operator key of the environment.
 func (c *console) signIn(w http.ResponseWriter, r *http.Request) error {
 	next := localPath(r.PostFormValue("next"))
-	name, secret, address := strings.TrimSpace(r.PostFormValue("name")), r.PostFormValue("key"), identity.AddressOf(r)
+	name, secret, address := strings.TrimSpace(r.PostFormValue("name")), r.PostFormValue("key"), identity.OneOf(c.o.Proxies.Client(r))
 	var s identity.Session
 	var token string
 	var err error
@@ -55,6 +56,7 @@ func (c *console) signIn(w http.ResponseWriter, r *http.Request) error {
 // enter gives the browser its session.
 func (c *console) enter(w http.ResponseWriter, r *http.Request, s identity.Session, token string) {
 	http.SetCookie(w, c.cookie(token, s.ExpiresAt))
+	c.noteBy(r, actorOf(s.Principal), store.SecurityLogin, "signed in")
 	c.o.Logger.InfoContext(r.Context(), "console: an operator signed in", "who", s.Principal)
 }
 
@@ -69,9 +71,11 @@ func (c *console) refuseLogin(w http.ResponseWriter, r *http.Request, next, name
 	p.Bare = true
 	var many *identity.Throttled
 	if errors.As(err, &many) {
+		c.note(r, store.SecurityLimited, "too many failed logins at the console")
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(many.Wait.Seconds()))))
 		p.Problem = "Too many logins failed. Wait " + roughly(many.Wait) + ", then try again."
 	} else {
+		c.note(r, store.SecurityLoginFailed, "not an operator, or the wrong password or key")
 		c.o.Logger.WarnContext(r.Context(), "console: a login was refused")
 	}
 	return c.render(w, told.Code.Status(), viewLogin, p)
@@ -82,6 +86,7 @@ func (c *console) signOut(w http.ResponseWriter, r *http.Request) error {
 		if err := c.o.Operators.End(r.Context(), s); err != nil {
 			return err
 		}
+		c.note(r, store.SecurityLogin, "signed out")
 	}
 	http.SetCookie(w, c.cookie("", time.Unix(1, 0)))
 	http.Redirect(w, r, "/console/login", http.StatusSeeOther)

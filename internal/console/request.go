@@ -170,6 +170,7 @@ func (c *console) editRequest(w http.ResponseWriter, r *http.Request) error {
 	if _, err := c.o.Desk.Edit(r.Context(), id, e, by(r)); err != nil {
 		return err
 	}
+	c.note(r, store.SecurityOperator, e.Words(id))
 	http.Redirect(w, r, back+"?said=saved", http.StatusSeeOther)
 	return nil
 }
@@ -198,7 +199,9 @@ func (c *console) settleHeld(w http.ResponseWriter, r *http.Request) error {
 		ids = append(ids, s.ID)
 	}
 	good, failed := 0, 0
-	for _, res := range c.o.Desk.SettleAll(r.Context(), ids, a, by(r)) {
+	results := c.o.Desk.SettleAll(r.Context(), ids, a, by(r))
+	c.note(r, store.SecurityOperator, desk.BulkWords(a, results)+" of support request "+id)
+	for _, res := range results {
 		switch {
 		case res.Err == nil:
 			good++

@@ -33,6 +33,9 @@ func (c *console) handler() http.Handler {
 		h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=(), usb=()")
 		h.Set("X-Robots-Tag", "noindex, nofollow")
 		h.Set("Cache-Control", "no-store")
+		if c.secure {
+			h.Set("Strict-Transport-Security", identity.HSTS)
+		}
 		if strings.HasPrefix(r.URL.Path, "/t/") {
 			h.Set("Referrer-Policy", "no-referrer") // the address itself is the permission
 		}
@@ -209,6 +212,7 @@ func (c *console) showError(w http.ResponseWriter, r *http.Request, rt route, er
 		e = bellhop.Errorf(bellhop.CodeInternal, "Try again in a moment. If it stays, look at the server's log.",
 			"Something went wrong on this server.")
 	}
+	c.noteError(r, e)
 	p := errorPage{page: c.page(r, titleOf(e.Code), ""), Status: e.Code.Status(), Message: e.Message, NextStep: e.NextStep,
 		Login: e.Code == bellhop.CodeUnauthenticated}
 	p.Bare = p.Bare || rt.access == open

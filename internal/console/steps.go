@@ -150,6 +150,7 @@ func (c *console) settleStep(w http.ResponseWriter, r *http.Request) error {
 	if _, err := c.o.Desk.Settle(r.Context(), id, a, by(r)); err != nil {
 		return err
 	}
+	c.note(r, store.SecurityOperator, string(a)+" of step "+id)
 	back := "/console/steps/" + id
 	if v := r.PostFormValue("back"); v != "" {
 		back = localPath(v)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bellhop"
+	"bellhop/internal/watch"
 )
 
 //go:embed templates
@@ -27,6 +28,7 @@ const (
 	viewLogin       view = "login"
 	viewRequest     view = "request"
 	viewSetup       view = "setup"
+	viewSecurity    view = "security"
 	viewStep        view = "step"
 	viewSteps       view = "steps"
 	viewStory       view = "story"
@@ -40,7 +42,8 @@ func samples() map[view]any {
 	return map[view]any{
 		viewBounce: bouncePage{}, viewConnections: sampleConnections(), viewError: errorPage{}, viewInbox: sampleInbox(),
 		viewLogin: loginPage{}, viewRequest: sampleRequest(), viewStep: sampleStep(), viewSteps: sampleSteps(),
-		viewSetup: setupPage{}, viewStory: sampleStory(), viewToday: sampleToday(), viewTranscript: sampleTranscript(),
+		viewSecurity: sampleSecurity(), viewSetup: setupPage{}, viewStory: sampleStory(), viewToday: sampleToday(),
+		viewTranscript: sampleTranscript(),
 	}
 }
 
@@ -80,7 +83,8 @@ func (c *console) funcs() template.FuncMap {
 		"millis":    millis,
 		"stateChip": stateChip, "statusChip": statusChip, "priorityChip": priorityChip, "requestChip": requestChip,
 		"reason": reasonWords, "action": actionWords, "class": classWords, "plural": plural,
-		"count": func(n int) string { return strconv.Itoa(n) },
+		"securityWords": watch.SecurityWords,
+		"count":         func(n int) string { return strconv.Itoa(n) },
 	}
 }
 

@@ -1,9 +1,6 @@
 package identity
 
 import (
-	"net"
-	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -95,24 +92,4 @@ func fresh(tries []time.Time, now time.Time) []time.Time {
 		tries = tries[1:]
 	}
 	return tries
-}
-
-// AddressOf is whom a try is counted against: the address, or the network of an IPv6
-// address, because one customer of a provider has a whole network of them.
-func AddressOf(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	a, err := netip.ParseAddr(host)
-	if err != nil {
-		return host
-	}
-	a = a.Unmap().WithZone("")
-	if a.Is6() {
-		if p, err := a.Prefix(64); err == nil {
-			return p.String()
-		}
-	}
-	return a.String()
 }

@@ -43,6 +43,7 @@ func notByPerson() map[string]placement {
 			"e-mail's"},
 		"conversations": {by: "id", reason: "a chat begins before anybody says who they are, and the person can change"},
 		"messages":      {by: "conversation_id", reason: "belongs to its conversation, which has no person for a while"},
+		"spend":         {by: "who", reason: "counts a visitor's or user's day before any person is known"},
 
 		"subscriptions": {reference: true, reason: "passes from person to person like a payment, and is unique by what the " +
 			"provider calls it; one row for each customer that pays by the month"},
@@ -51,6 +52,7 @@ func notByPerson() map[string]placement {
 		"incidents": {reference: true, reason: "concerns a connection and joins steps of all persons; few"},
 		"retention": {reference: true, reason: "a few rows a month, read by the append-only trigger wherever it runs"},
 
+		"security_log":       {local: true, reason: "concerns everybody and nobody; floods are counted, not kept row by row"},
 		"settings":           {local: true, reason: "a handful of rows, read at start"},
 		"circuits":           {local: true, reason: "one row for each connection"},
 		"nodes":              {local: true, reason: "one row for each process"},

@@ -23,6 +23,7 @@ type Retention struct {
 	Attempts        time.Duration // after the try
 	Steps           time.Duration // after it was done or dropped; unfinished ones stay
 	SupportRequests time.Duration // after it was resolved; open ones stay. Incidents, after they were over
+	SecurityLog     time.Duration // after it was written
 }
 
 // Removed is what one round of retention took away.
@@ -46,6 +47,7 @@ const (
 	keptEvents   = "events"
 	keptMessages = "messages"
 	keptAttempts = "attempts"
+	keptSecurity = "security_log"
 )
 
 // retentionLock is the advisory lock under which one node does a round.
@@ -81,6 +83,10 @@ func (db *DB) Prune(ctx context.Context, r Retention) (Removed, error) {
 		errs = append(errs, db.pruneRows(ctx, "support_requests", pruneSupport(before), &out),
 			db.pruneRows(ctx, "incidents", pruneIncidents(before), &out))
 	}
+	if r.SecurityLog > 0 {
+		errs = append(errs, db.pruneSecurity(ctx, idFloor(now.UTC().Add(-r.SecurityLog).Truncate(24*time.Hour)), &out))
+	}
+	errs = append(errs, db.pruneRows(ctx, "spend", pruneSpend(now.Add(-spendKept)), &out))
 	return out, errors.Join(append(errs, db.giveBack(ctx, &out))...)
 }
 
@@ -135,6 +141,18 @@ func (db *DB) pruneIDs(ctx context.Context, table, floor string, out *Removed) e
 	return db.pruneRows(ctx, table, func(ctx context.Context, t *Tx, n int) (int64, error) {
 		return t.exec(ctx, "DELETE FROM bellhop."+table+" WHERE id IN (SELECT id FROM bellhop."+table+
 			" WHERE id < $1 ORDER BY id LIMIT $2)", floor, n)
+	}, out)
+}
+
+// pruneSecurity deletes the security log's rows whose ids are smaller than floor. dialect:
+// as in pruneOld.
+func (db *DB) pruneSecurity(ctx context.Context, floor string, out *Removed) error {
+	if db.kind == SQLite {
+		return db.pruneIDs(ctx, keptSecurity, floor, out)
+	}
+	return db.pruneRows(ctx, keptSecurity, func(ctx context.Context, t *Tx, n int) (did int64, err error) {
+		err = t.queryRow(ctx, "SELECT bellhop.prune_security_log($1::uuid, $2::timestamptz, $3::integer)", floor, t.now, n).Scan(&did)
+		return did, err
 	}, out)
 }
 

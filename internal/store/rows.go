@@ -305,9 +305,18 @@ func (f *filter) newest(ctx context.Context, q queryer, text, before string, lim
 	if before != "" {
 		f.add("id <", before)
 	}
+	return f.list(ctx, q, text, " ORDER BY id DESC", limit)
+}
+
+// oldest runs the list, oldest first.
+func (f *filter) oldest(ctx context.Context, q queryer, text string, limit int) (*sql.Rows, error) {
+	return f.list(ctx, q, text, " ORDER BY id", limit)
+}
+
+func (f *filter) list(ctx context.Context, q queryer, text, order string, limit int) (*sql.Rows, error) {
 	if limit <= 0 {
 		limit = 100
 	}
 	f.args = append(f.args, min(limit, 1000))
-	return q.query(ctx, text+f.where.String()+" ORDER BY id DESC LIMIT $"+strconv.Itoa(len(f.args)), f.args...)
+	return q.query(ctx, text+f.where.String()+order+" LIMIT $"+strconv.Itoa(len(f.args)), f.args...)
 }

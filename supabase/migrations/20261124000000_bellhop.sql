@@ -603,6 +603,67 @@ CREATE TABLE bellhop.server_keys (
 );
 INSERT INTO bellhop.schema_migrations (version_id, is_applied) VALUES (6, true);
 
+-- ---- 00007_edges.sql ----
+
+-- What concerns who may do what: refusals, limits, what operators did. One row stands for
+-- count times the same between at and last_at, so that a flood makes few rows.
+CREATE TABLE bellhop.security_log (
+    id             uuid PRIMARY KEY,
+    at             timestamptz NOT NULL,
+    last_at        timestamptz NOT NULL,
+    kind           text NOT NULL CHECK (kind <> ''),
+    role           text NOT NULL DEFAULT '',
+    actor          text NOT NULL DEFAULT '',
+    -- the network, not the address: it tells an attacker from another, and names no person
+    address        text NOT NULL DEFAULT '',
+    correlation_id text NOT NULL DEFAULT '',
+    route          text NOT NULL DEFAULT '',
+    detail         text NOT NULL DEFAULT '' CHECK (length(detail) <= 300),
+    count          bigint NOT NULL CHECK (count > 0)
+);
+CREATE INDEX security_log_kind ON bellhop.security_log (kind, id);
+
+-- A function of its own: what the ledger's lets go stays as it is.
+CREATE FUNCTION bellhop.guard_security_log() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    IF TG_OP = 'DELETE' AND OLD.id < (SELECT r.floor FROM bellhop.retention r WHERE r.name = 'security_log'
+                                      ORDER BY r.floor DESC LIMIT 1) THEN
+        RETURN OLD;
+    END IF;
+    RAISE EXCEPTION 'bellhop.security_log is append-only' USING ERRCODE = '42501';
+END $$;
+CREATE TRIGGER security_log_append_only BEFORE UPDATE OR DELETE ON bellhop.security_log
+    FOR EACH ROW EXECUTE FUNCTION bellhop.guard_security_log();
+CREATE TRIGGER security_log_no_truncate BEFORE TRUNCATE ON bellhop.security_log
+    EXECUTE FUNCTION bellhop.refuse_change();
+
+-- The server's role may delete nothing of the log, and asks the owner for what is old.
+CREATE FUNCTION bellhop.prune_security_log(below uuid, at timestamptz, most integer) RETURNS bigint LANGUAGE plpgsql
+    SECURITY DEFINER SET search_path = '' AS $$
+DECLARE
+    did bigint;
+BEGIN
+    IF NOT EXISTS (SELECT FROM bellhop.security_log l WHERE l.id < below) THEN
+        RETURN 0;
+    END IF;
+    -- Written down first: it is what the append-only trigger lets go.
+    INSERT INTO bellhop.retention (name, floor, removed_at) VALUES ('security_log', below, at) ON CONFLICT DO NOTHING;
+    DELETE FROM bellhop.security_log l WHERE l.id IN
+        (SELECT o.id FROM bellhop.security_log o WHERE o.id < below ORDER BY o.id LIMIT most);
+    GET DIAGNOSTICS did = ROW_COUNT;
+    RETURN did;
+END $$;
+
+-- What hosted models cost in a day, in millionths of a dollar: of one visitor or user, and
+-- of everybody, who is '*'.
+CREATE TABLE bellhop.spend (
+    day    text NOT NULL,
+    who    text NOT NULL,
+    micros bigint NOT NULL CHECK (micros >= 0),
+    PRIMARY KEY (day, who)
+);
+INSERT INTO bellhop.schema_migrations (version_id, is_applied) VALUES (7, true);
+
 -- ---- 00008_erasures.sql ----
 
 -- Who was erased, when and for whom. One erasure may name several persons: a customer who
@@ -1143,10 +1204,10 @@ BEGIN
     END IF;
     FOREACH line IN ARRAY ARRAY[
         'SELECT: retention, schema_migrations, erasures',
-        'SELECT, INSERT: settings, event_keys, events, messages, attempts, step_keys, payment_refs',
+        'SELECT, INSERT: settings, event_keys, events, messages, attempts, step_keys, payment_refs, security_log',
         'SELECT, INSERT, UPDATE: persons, person_keys, conversations, requests, leads, payments, subscriptions, lanes, external_refs',
         'SELECT, INSERT, UPDATE: circuits, operators, server_keys',
-        'SELECT, INSERT, UPDATE, DELETE: steps, support_requests, incidents, nodes, operator_sessions',
+        'SELECT, INSERT, UPDATE, DELETE: steps, support_requests, incidents, nodes, operator_sessions, spend',
         'SELECT, UPDATE, DELETE: outbox'] LOOP
         FOREACH obj IN ARRAY pg_catalog.string_to_array(pg_catalog.split_part(line, ': ', 2), ', ') LOOP
             EXECUTE pg_catalog.format('GRANT %s ON bellhop.%I TO bellhop_server', pg_catalog.split_part(line, ': ', 1), obj);
@@ -1162,7 +1223,8 @@ BEGIN
         EXECUTE pg_catalog.format('GRANT USAGE ON SEQUENCE bellhop.%I TO bellhop_server', obj);
     END LOOP;
     FOR obj IN SELECT p.oid::regprocedure FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'bellhop'::regnamespace
-               AND (p.proname LIKE 'river\_%' OR p.proname IN ('make_month', 'detach_month', 'drop_month', 'prune_default')) LOOP
+               AND (p.proname LIKE 'river\_%' OR p.proname IN ('make_month', 'detach_month', 'drop_month', 'prune_default',
+               'prune_security_log')) LOOP
         EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO bellhop_server', obj);
     END LOOP;
 END $$;
@@ -1263,7 +1325,7 @@ BEGIN
     END LOOP;
 END $$;
 
-INSERT INTO bellhop.settings (name, value, created_at) VALUES ('access', '8e516a49059982faed4bb92a14d2d88cc7107d555be3edbe5c91fb821bd8a4fd', now());
+INSERT INTO bellhop.settings (name, value, created_at) VALUES ('access', '8756fe1d5fe5da7a9d52c1b1d34dd6fac804a6a5d97d28d368acf78798c38eec', now());
 
 -- The months that begin now; the server makes the next ones by itself.
 SELECT bellhop.make_month(t.name, (date_trunc('month', now() AT TIME ZONE 'UTC') + m.n * interval '1 month')::date)

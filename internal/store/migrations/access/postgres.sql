@@ -125,10 +125,10 @@ BEGIN
     END IF;
     FOREACH line IN ARRAY ARRAY[
         'SELECT: retention, schema_migrations, erasures',
-        'SELECT, INSERT: settings, event_keys, events, messages, attempts, step_keys, payment_refs',
+        'SELECT, INSERT: settings, event_keys, events, messages, attempts, step_keys, payment_refs, security_log',
         'SELECT, INSERT, UPDATE: persons, person_keys, conversations, requests, leads, payments, subscriptions, lanes, external_refs',
         'SELECT, INSERT, UPDATE: circuits, operators, server_keys',
-        'SELECT, INSERT, UPDATE, DELETE: steps, support_requests, incidents, nodes, operator_sessions',
+        'SELECT, INSERT, UPDATE, DELETE: steps, support_requests, incidents, nodes, operator_sessions, spend',
         'SELECT, UPDATE, DELETE: outbox'] LOOP
         FOREACH obj IN ARRAY pg_catalog.string_to_array(pg_catalog.split_part(line, ': ', 2), ', ') LOOP
             EXECUTE pg_catalog.format('GRANT %s ON bellhop.%I TO bellhop_server', pg_catalog.split_part(line, ': ', 1), obj);
@@ -144,7 +144,8 @@ BEGIN
         EXECUTE pg_catalog.format('GRANT USAGE ON SEQUENCE bellhop.%I TO bellhop_server', obj);
     END LOOP;
     FOR obj IN SELECT p.oid::regprocedure FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'bellhop'::regnamespace
-               AND (p.proname LIKE 'river\_%' OR p.proname IN ('make_month', 'detach_month', 'drop_month', 'prune_default')) LOOP
+               AND (p.proname LIKE 'river\_%' OR p.proname IN ('make_month', 'detach_month', 'drop_month', 'prune_default',
+               'prune_security_log')) LOOP
         EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO bellhop_server', obj);
     END LOOP;
 END $$;
