@@ -10,7 +10,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"bellhop"
-	"bellhop/internal/identity"
 	"bellhop/internal/store"
 )
 
@@ -64,7 +63,7 @@ func (a *API) opsSecurityRoutes() {
 }
 
 func (a *API) listSecurity(ctx context.Context, in *securityIn) (*huma.StreamResponse, error) {
-	if _, err := need(ctx, identity.RoleOperator); err != nil {
+	if _, err := needOperator(ctx, bellhop.OperatorViewer); err != nil {
 		return nil, err
 	}
 	if in.Before != "" {
