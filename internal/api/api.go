@@ -110,6 +110,7 @@ func (a *API) plainRoutes() {
 		a.mux.HandleFunc(pattern, do)
 	}
 	describePlain(a.huma.OpenAPI())
+	describeClaim(a.huma.OpenAPI())
 }
 
 func (a *API) plain() map[string]http.HandlerFunc {

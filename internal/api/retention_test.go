@@ -45,8 +45,13 @@ func TestAfterRetentionRepeatsAndStoriesAreInGoodOrder(t *testing.T) {
 
 			clock.by.Store(int64(100 * 24 * time.Hour))
 			keep := 40 * 24 * time.Hour
-			if _, err := db.Prune(context.Background(), store.Retention{Events: keep, Messages: keep, Attempts: keep, Steps: keep, SupportRequests: keep}); err != nil {
-				t.Fatal(err)
+			gone := store.Removed{Busy: true} // the server's own round may be at it
+			for end := time.Now().Add(time.Minute); gone.Busy && time.Now().Before(end); {
+				var err error
+				if gone, err = db.Prune(context.Background(), store.Retention{Events: keep, Messages: keep, Attempts: keep, Steps: keep,
+					SupportRequests: keep}); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if code, _, again := s.call("POST", "/v1/leads", serverKey, lead, "Idempotency-Key", "k1"); code != http.StatusOK || again["id"] != first["id"] {
 				t.Errorf("lead again: %d %v", code, again["_raw"])

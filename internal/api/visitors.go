@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -65,6 +66,23 @@ func (a *API) claim(r *http.Request, p identity.Principal) error {
 		a.o.Logger.InfoContext(r.Context(), "a visitor signed in and keeps what was theirs", "conversations", n, "who", p)
 	}
 	return err
+}
+
+// describeClaim adds the header of claim to the description of the calls where what a
+// visitor had is looked for. It is taken on every call.
+func describeClaim(doc *huma.OpenAPI) {
+	for path, item := range doc.Paths {
+		if !strings.HasPrefix(path, "/v1/conversations") && path != "/v1/requests/{id}" {
+			continue
+		}
+		for _, op := range []*huma.Operation{item.Get, item.Post} {
+			if op != nil {
+				op.Parameters = append(op.Parameters, &huma.Param{Name: visitorHeader, In: "header",
+					Schema: &huma.Schema{Type: huma.TypeString}, Description: "Beside a user's access token: the token of the visitor " +
+						"that they were before they signed in. What was the visitor's is the user's from then on."})
+			}
+		}
+	}
 }
 
 // owner returns whose conversations the caller may touch.

@@ -284,6 +284,9 @@ func (in *Intake) fact(r APIRequest, p handed) (store.Intake, error) {
 // readHanded reads a payload. An error names the field and never what stands in it.
 func readHanded(payload []byte) (handed, error) {
 	var p handed
+	if len(payload) > MaxBody {
+		return p, tooLarge()
+	}
 	fix := "Correct it and emit it again."
 	if err := json.Unmarshal(payload, &p); err != nil {
 		var wrong *json.UnmarshalTypeError
@@ -291,9 +294,6 @@ func readHanded(payload []byte) (handed, error) {
 			return p, bellhop.Errorf(bellhop.CodeInvalid, fix, "%s is not text.", wrong.Field)
 		}
 		return p, bellhop.Errorf(bellhop.CodeMalformed, fix, "The payload is not a JSON object.")
-	}
-	if len(payload) > MaxBody {
-		return p, tooLarge()
 	}
 	return p, checkText("user_id", p.UserID, maxField, false)
 }

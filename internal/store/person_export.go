@@ -62,6 +62,7 @@ func personTables() []personTable {
 			"person_id, connection, subject_id, name"},
 		{"events", "id person_id source external_id kind vendor_type correlation_id conversation_id body:bytes occurred_at:time " +
 			"received_at:time", "id", func(s personScope) []string { return s.events }, ""},
+		{"spend", "day who micros:int", "who", func(s personScope) []string { return s.spenders }, "day, who"},
 	}
 }
 

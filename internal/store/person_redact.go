@@ -38,6 +38,7 @@ func (e *erasing) redactions() []redaction {
 		{"steps", `UPDATE bellhop.steps SET input = '` + erasedMark + `', result = NULL, error = '', version = version + 1
 			WHERE id IN (?) RETURNING id`, s.steps, nil},
 		{"attempts", "UPDATE bellhop.attempts SET error = '' WHERE step_id IN (?) AND error <> '' RETURNING id", s.steps, nil},
+		{"spend", "DELETE FROM bellhop.spend WHERE who IN (?) RETURNING day", s.spenders, nil}, // what everybody cost stays
 		{"external_refs", "DELETE FROM bellhop.external_refs WHERE person_id IN (?) RETURNING name", s.persons, nil},
 		{"person_keys", "DELETE FROM bellhop.person_keys WHERE person_id IN (?) RETURNING key", s.persons, nil},
 		{"persons", `UPDATE bellhop.persons SET email = NULL, user_id = NULL, name = '', phone = '', updated_at = $1

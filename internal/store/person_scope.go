@@ -24,6 +24,7 @@ type personScope struct {
 	requests      []string
 	steps         []string
 	support       []string
+	spenders      []string // as the table of what models cost names them
 }
 
 // FindPerson finds a person by id, by e-mail or by the product's own user id; CodeNotFound
@@ -97,6 +98,9 @@ func gather(ctx context.Context, q queryer, s personScope, deep bool) (personSco
 // follow adds what belongs to the events and conversations that were found.
 func (s *personScope) follow(ctx context.Context, q queryer) error {
 	users, visitors := s.owners()
+	if err := s.addSpenders(ctx, q); err != nil {
+		return err
+	}
 	if err := searchAll(ctx, q, map[*[]string][]search{&s.requests: {
 		{"SELECT id FROM bellhop.requests WHERE event_id IN (?)", s.events},
 		{"SELECT id FROM bellhop.requests WHERE conversation_id IN (?)", s.conversations},
@@ -189,6 +193,27 @@ func (s *personScope) owners() (users, visitors []string) {
 		}
 	}
 	return users, visitors
+}
+
+// addSpenders names those that money was counted for: the users and visitors that are known
+// as the person, and whose the chats are in which the person was named.
+func (s *personScope) addSpenders(ctx context.Context, q queryer) error {
+	users, visitors := s.owners()
+	err := queryIn(ctx, q, "SELECT user_id, visitor_id FROM bellhop.conversations WHERE id IN (?)", s.conversations,
+		func(r *sql.Rows) error {
+			var user, visitor string
+			err := r.Scan(strDest{&user}, strDest{&visitor})
+			users, visitors = append(users, user), append(visitors, visitor)
+			return err
+		})
+	for _, id := range unique(users) {
+		s.spenders = append(s.spenders, spender(bellhop.Owner{UserID: id}))
+	}
+	for _, id := range unique(visitors) {
+		s.spenders = append(s.spenders, spender(bellhop.Owner{VisitorID: id}))
+	}
+	s.spenders = unique(s.spenders)
+	return err
 }
 
 // search is a query with one "IN (?)" and its values.

@@ -46,6 +46,9 @@ func adasLife(t *testing.T, f *fixture) (payment store.Accepted) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := f.db.AddSpent(ctx, bellhop.Owner{VisitorID: "visitor-ada"}, 700); err != nil {
+		t.Fatal(err)
+	}
 	lead := func(email string) bellhop.Decision {
 		return bellhop.Decision{Intent: bellhop.IntentLead, Confidence: 0.9, Fields: bellhop.LeadFields{Email: email, Name: "Ada Byron",
 			Phone: "+44 20 7946 0011", Company: "Engines Ltd", Wants: "a demo of looms"}}
@@ -226,6 +229,9 @@ func checkBooks(t *testing.T, f *fixture, exp store.PersonExport, rec store.Rece
 	row := f.rows(t, f.text("SELECT amount, currency, status FROM %spayments WHERE paid_at IS NOT NULL"))
 	if len(row) != 1 || fmt.Sprint(row[0]...) != "4900 eur succeeded" && fmt.Sprint(row[0]) != "[4900 eur succeeded]" {
 		t.Errorf("payments %v", row)
+	}
+	if _, all, err := f.db.Spent(ctx, bellhop.Owner{}); err != nil || all != 700 || len(exp.Data["spend"]) != 1 {
+		t.Errorf("what models cost: %d in all, %v exported, %v", all, exp.Data["spend"], err)
 	}
 	if rec.SHA256 != exp.SHA256 || rec.Removed["messages"] != 8 || rec.Removed["events"] != len(exp.Data["events"]) || rec.Kept["payments"] != 1 {
 		t.Errorf("receipt %+v; the export has sha256 %s and %d events", rec, exp.SHA256, len(exp.Data["events"]))
