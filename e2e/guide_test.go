@@ -141,6 +141,7 @@ func newReader(t *testing.T, page, owner, server string) *reader {
 	t.Cleanup(func() {
 		w.stop()
 		w.http.CloseIdleConnections()
+		w.checkLog()
 	})
 	r := &reader{world: w, page: page, own: strings.NewReplacer(
 		"postgres://postgres:…@db.REF.supabase.co:5432/postgres?sslmode=require", owner,

@@ -70,6 +70,7 @@ func newWorld(t *testing.T, kind store.Kind, o worldOpts) *world {
 		w.stop()
 		run.Close()
 		w.http.CloseIdleConnections()
+		w.checkLog()
 		if t.Failed() {
 			w.dumpLog()
 		}
@@ -93,6 +94,13 @@ func (w *world) config(kind store.Kind, o worldOpts) {
 	cfg := fmt.Sprintf("listen: %s\ndatabase: %q\n%s", w.listen, db, parts.Connections(w.root, retry))
 	if err := os.WriteFile(filepath.Join(w.dir, "bellhop.yaml"), []byte(cfg), 0o600); err != nil {
 		w.t.Fatal(err)
+	}
+}
+
+// checkLog looks for what may not be in a log. Promise: no secret and no e-mail address is.
+func (w *world) checkLog() {
+	for _, leak := range parts.LogLeaks(w.log.Name(), operatorKey, serverKey) {
+		w.t.Error(leak)
 	}
 }
 

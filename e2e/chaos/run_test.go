@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bellhop"
+	"bellhop/e2e/world"
 )
 
 // runSeed runs one seed and returns what is wrong.
@@ -30,6 +31,9 @@ func runSeed(seed uint64, l *lab, t *tally) []string {
 	s.storm()
 	if s.settle() {
 		s.check()
+	}
+	for _, n := range s.nodes {
+		s.errs = append(s.errs, world.LogLeaks(n.log.Name(), operatorKey, serverKey)...)
 	}
 	if len(s.errs) > 0 {
 		for _, n := range s.nodes {

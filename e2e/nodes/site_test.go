@@ -77,6 +77,11 @@ func newSite(t *testing.T, o siteOpts) *site {
 			n.end(syscall.SIGTERM)
 		}
 		run.Close()
+		for _, n := range s.nodes {
+			for _, leak := range world.LogLeaks(n.log.Name(), operatorKey, serverKey) {
+				t.Error(leak)
+			}
+		}
 		if t.Failed() {
 			s.dumpLogs()
 		}
