@@ -61,7 +61,7 @@ func (n *node) startLocked() error {
 	if err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); {
 		cmd := exec.Command(self, "serve", "--config", n.config)
 		cmd.Env = append(os.Environ(), clockEnv+"="+n.clock, "BELLHOP_OPERATOR_KEY="+operatorKey, "BELLHOP_SERVER_KEY="+serverKey)
 		cmd.Stdout, cmd.Stderr, cmd.Dir = n.log, n.log, filepath.Dir(n.config)
@@ -84,10 +84,10 @@ func (n *node) startLocked() error {
 	return errors.New("the server did not become ready")
 }
 
-// ready looks until the server answers, its process ends or the time is up.
+// ready looks, for longer than a busy machine needs, until the server answers, its process ends or the time is up.
 func (n *node) ready(ended <-chan struct{}) bool {
 	c := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); pause(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); pause(10 * time.Millisecond) {
 		select {
 		case <-ended:
 			return false
