@@ -284,13 +284,15 @@ func TestTheServersRoleIsEnough(t *testing.T) {
 		t.Error(err)
 	}
 	f.finish(t)
-	clock.move(100 * day)
-	if out := prune(t, db, short()); len(out.Partitions) < 3 {
-		t.Errorf("retention dropped %v", out.Partitions)
+	clock.move(100 * day) // whatever it says: this month's is not its to take away
+	before := rowsOf(t, owner, "events")
+	if _, err := db.Prune(ctx, short()); sqlState(err) != "42501" || rowsOf(t, owner, "events") != before {
+		t.Errorf("the server's role takes away what is new: %v", err)
 	}
-	f.lead(t, "late@example.com", "late") // its month was dropped: the default partition has it
-	if out := prune(t, db, short()); out.Rows["events"] != 1 || rowsOf(t, owner, "events") != 0 {
-		t.Errorf("the default partition was not emptied: %+v", out)
+	clock.move(-100 * day)
+	longAgo(t, owner, db, before)
+	if out := prune(t, db, short()); len(out.Partitions) != 3 || out.Rows["events"] != 1 || rowsOf(t, owner, "events") != before {
+		t.Errorf("retention dropped %v and deleted %v", out.Partitions, out.Rows)
 	}
 	for what, again := range f.everything(t, c.ID) {
 		if !again.Duplicate || again.EventID != first[what].EventID {
@@ -314,6 +316,28 @@ func TestTheServersRoleIsEnough(t *testing.T) {
 	if _, err := db.Writer().Exec("SELECT bellhop.drop_month('events', date_trunc('month', $1::text::date)::date)",
 		db.Now().Format(time.DateOnly)); sqlState(err) != "55006" {
 		t.Errorf("a month that was not taken off: %v", err)
+	}
+}
+
+// longAgo makes a month's partitions as the server's role does, and puts an event into it
+// and one into a month that has none.
+func longAgo(t *testing.T, owner, db *store.DB, had int) {
+	t.Helper()
+	now := time.Now().UTC()
+	month := time.Date(now.Year(), now.Month()-3, 1, 0, 0, 0, 0, time.UTC)
+	for _, table := range []string{"events", "messages", "attempts"} {
+		if _, err := db.Writer().Exec("SELECT bellhop.make_month($1::text, $2::text::date)", table, month.Format(time.DateOnly)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, m := range []time.Time{month, month.AddDate(0, -1, 0)} {
+		if _, err := owner.Writer().Exec(`INSERT INTO bellhop.events SELECT (jsonb_populate_record(e,
+			jsonb_build_object('id', bellhop.month_floor($1::text::date)))).* FROM bellhop.events e LIMIT 1`, m.Format(time.DateOnly)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := rowsOf(t, owner, "events"); n != had+2 {
+		t.Fatalf("%d events, want %d", n, had+2)
 	}
 }
 

@@ -466,6 +466,17 @@ CREATE FUNCTION bellhop.month_floor(month date) RETURNS uuid LANGUAGE sql IMMUTA
     FROM (SELECT extract(epoch FROM month)::bigint * 1000 AS ms) m
 $$;
 
+-- Retention is asked for by the server's role. What it may never have taken away, whatever
+-- it says, is what is younger than a day by this server's own clock: who breaks into the
+-- server cannot wipe out what it did. The owner may do anything anyway.
+CREATE FUNCTION bellhop.guard_age(below uuid) RETURNS void LANGUAGE plpgsql STABLE SET search_path = '' AS $$
+BEGIN
+    IF below > bellhop.month_floor((now() AT TIME ZONE 'UTC' - interval '1 day')::date) AND NOT pg_catalog.pg_has_role(session_user,
+        (SELECT n.nspowner FROM pg_catalog.pg_namespace n WHERE n.nspname = 'bellhop'), 'MEMBER') THEN
+        RAISE EXCEPTION 'bellhop: nothing that is younger than a day is removed by retention' USING ERRCODE = '42501';
+    END IF;
+END $$;
+
 -- The name of a month's partition. Everything below goes through it, so nothing but whole
 -- months of these three tables can be named.
 CREATE FUNCTION bellhop.month_name(tab text, month date) RETURNS text LANGUAGE plpgsql STABLE SET search_path = '' AS $$
@@ -500,6 +511,7 @@ CREATE FUNCTION bellhop.detach_month(tab text, month date, at timestamptz) RETUR
     SET search_path = '' AS $$
 DECLARE part text := bellhop.month_name(tab, month);
 BEGIN
+    PERFORM bellhop.guard_age(bellhop.month_floor((month + interval '1 month')::date));
     INSERT INTO bellhop.retention (name, floor, removed_at)
     VALUES (tab, bellhop.month_floor((month + interval '1 month')::date), at) ON CONFLICT DO NOTHING;
     EXECUTE format('ALTER TABLE bellhop.%I DETACH PARTITION bellhop.%I', tab, part);
@@ -513,6 +525,7 @@ BEGIN
     IF (SELECT c.relispartition FROM pg_catalog.pg_class c WHERE c.oid = to_regclass('bellhop.' || part)) THEN
         RAISE EXCEPTION 'bellhop.% is still part of its table', part USING ERRCODE = '55006';
     END IF;
+    PERFORM bellhop.guard_age(bellhop.month_floor((month + interval '1 month')::date));
     EXECUTE format('DROP TABLE IF EXISTS bellhop.%I', part);
 END $$;
 
@@ -526,6 +539,7 @@ DECLARE
     there boolean;
     did   bigint;
 BEGIN
+    PERFORM bellhop.guard_age(below);
     EXECUTE format('SELECT EXISTS (SELECT FROM bellhop.%I WHERE id < $1)', part) INTO there USING below;
     IF NOT there THEN
         RETURN 0;
@@ -643,6 +657,7 @@ CREATE FUNCTION bellhop.prune_security_log(below uuid, at timestamptz, most inte
 DECLARE
     did bigint;
 BEGIN
+    PERFORM bellhop.guard_age(below);
     IF NOT EXISTS (SELECT FROM bellhop.security_log l WHERE l.id < below) THEN
         RETURN 0;
     END IF;

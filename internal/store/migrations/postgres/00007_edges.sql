@@ -41,6 +41,7 @@ CREATE FUNCTION bellhop.prune_security_log(below uuid, at timestamptz, most inte
 DECLARE
     did bigint;
 BEGIN
+    PERFORM bellhop.guard_age(below);
     IF NOT EXISTS (SELECT FROM bellhop.security_log l WHERE l.id < below) THEN
         RETURN 0;
     END IF;
