@@ -104,7 +104,7 @@ func (f LeadFields) Merge(newer LeadFields) LeadFields {
 type Lead struct {
 	ID             string
 	PersonID       string
-	ConversationID string // the conversation that told it last
+	ConversationID string // the conversation that made it, "" for another source
 	Fields         LeadFields
 	Source         string // "chat", "api", …
 	Revision       int    // grows with every change of a field

@@ -20,6 +20,7 @@ type Change struct {
 	FiledUnder    string
 
 	Lead         *Lead         // lead.captured
+	Said         *LeadFields   // lead.captured: what somebody said who may not change the lead; else nil
 	Payment      *Payment      // payment.*
 	RefundDelta  int64         // payment.refunded: what was refunded by this change
 	Detail       string        // the vendor's reason of a failure or dispute

@@ -43,18 +43,25 @@ type reader struct {
 	page string
 	own  *strings.Replacer
 	env  []string
+	// exports are what the blocks before have put into the shell's environment.
+	exports string
 }
 
 // sh runs what the guide says, in a shell, as it stands.
 func (r *reader) sh(section string, n int) string {
 	r.t.Helper()
 	script := r.own.Replace(blocks(r.t, r.page, section, "sh")[n])
-	cmd := exec.CommandContext(r.t.Context(), "sh", "-eu", "-c", script)
+	cmd := exec.CommandContext(r.t.Context(), "sh", "-eu", "-c", r.exports+script)
 	cmd.Dir, cmd.Env = r.dir, r.env
 	var out, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	if err := cmd.Run(); err != nil {
 		r.t.Fatalf("%s\n%v: %s", script, err, complaints.String())
+	}
+	for line := range strings.Lines(script) {
+		if strings.HasPrefix(line, "export ") { // the next block finds it: it is the same shell
+			r.exports += line
+		}
 	}
 	return out.String()
 }
@@ -102,6 +109,12 @@ func TestTheSupabaseGuideIsFollowed(t *testing.T) {
 	r.serve()
 	key = strings.TrimSpace(key[strings.LastIndex(strings.TrimSpace(key), "\n")+1:])
 
+	var strangers int
+	if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = 'guide' AND usename <> 'bellhop_app'
+		AND pid <> pg_backend_pid()`).Scan(&strangers); err != nil || strangers > 0 {
+		t.Errorf("the server holds %d connections that are not of the role with the least rights (%v)", strangers, err)
+	}
+
 	r.sql(db, "5.")
 	var leads, support, facts int
 	r.until("what was emitted to be taken in", 30*time.Second, func() bool {
@@ -145,9 +158,10 @@ func newReader(t *testing.T, page, owner, server string) *reader {
 	})
 	r := &reader{world: w, page: page, own: strings.NewReplacer(
 		"postgres://postgres:…@db.REF.supabase.co:5432/postgres?sslmode=require", owner,
-		"0.0.0.0:8080", listen, "| less", "| cat", "\nbellhop serve\n", "\n")}
+		"0.0.0.0:8080", listen, "| less", "| cat", "\nbellhop serve\n", "\n",
+		"postgres://bellhop_app:PASSWORD@db.REF.supabase.co:5432/postgres?sslmode=require", server, "read -rs CONSOLE_PASSWORD\n", "")}
 	r.env = append(os.Environ(), "PATH="+filepath.Dir(binary)+string(os.PathListSeparator)+os.Getenv("PATH"),
-		"BELLHOP_DATABASE_URL="+server, "STRIPE_SECRET_KEY="+sandbox.StripeKey,
+		"STRIPE_SECRET_KEY="+sandbox.StripeKey,
 		"STRIPE_WEBHOOK_SECRET="+sandbox.DefaultStripeWebhookSecret, "CONSOLE_PASSWORD=correct horse battery staple")
 	return r
 }
@@ -164,7 +178,7 @@ func (r *reader) configure() {
 // serve starts the server with no more than the guide has: no key in the environment.
 func (r *reader) serve() {
 	r.t.Helper()
-	cmd := exec.Command(binary, "serve")
+	cmd := exec.Command("sh", "-eu", "-c", r.exports+"exec bellhop serve")
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = r.dir, r.env, r.log, r.log
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)

@@ -39,8 +39,8 @@ func DefaultLimits() Limits {
 		Visitors: Rate{600, time.Minute}, Messages: Rate{300, time.Minute}, Streams: 6}
 }
 
-// limiter holds a token bucket for every key. It forgets the keys that have not been
-// used for a while, so that strangers cannot fill the memory.
+// limiter holds a token bucket for every key. It forgets the keys whose bucket is full
+// again, so that strangers cannot fill the memory.
 type limiter struct {
 	clock bellhop.Clock
 	mu    sync.Mutex
@@ -49,15 +49,9 @@ type limiter struct {
 	open  map[string]int // what is open at a time, like streams
 }
 
-type bucket struct {
-	*rate.Limiter
-	used time.Time
-}
+type bucket struct{ *rate.Limiter }
 
-const (
-	bucketIdle = 10 * time.Minute
-	maxBuckets = 100_000
-)
+const maxBuckets = 100_000
 
 func newLimiter(clock bellhop.Clock) *limiter {
 	return &limiter{clock: clock, keys: map[string]*bucket{}, open: map[string]int{}}
@@ -75,10 +69,9 @@ func (l *limiter) take(key string, r Rate) (wait time.Duration, ok bool) {
 	b := l.keys[key]
 	if b == nil {
 		l.makeRoom(now)
-		b = &bucket{Limiter: rate.NewLimiter(rate.Limit(float64(r.N)/r.Per.Seconds()), r.N)}
+		b = &bucket{rate.NewLimiter(rate.Limit(float64(r.N)/r.Per.Seconds()), r.N)}
 		l.keys[key] = b
 	}
-	b.used = now
 	if b.AllowN(now, 1) {
 		return 0, true
 	}
@@ -86,14 +79,14 @@ func (l *limiter) take(key string, r Rate) (wait time.Duration, ok bool) {
 	return time.Duration(missing / float64(b.Limit()) * float64(time.Second)), false
 }
 
-// makeRoom forgets what has not been used for a while: its bucket is full again. When
+// makeRoom forgets the buckets that are full again: a new one is the same. When
 // that is not enough it forgets a tenth of all, so that a flood of new keys costs little
 // each; it only ever gives somebody a fresh start.
 func (l *limiter) makeRoom(now time.Time) {
 	if now.Sub(l.swept) > time.Minute {
 		l.swept = now
 		for k, b := range l.keys {
-			if now.Sub(b.used) > bucketIdle {
+			if b.TokensAt(now) >= float64(b.Burst()) {
 				delete(l.keys, k)
 			}
 		}
@@ -158,6 +151,12 @@ func (a *API) limit(key string, r Rate) error {
 // limitMessages bounds what one visitor or user writes.
 func (a *API) limitMessages(o bellhop.Owner) error {
 	return a.limit("messages:"+o.VisitorID+"/"+o.UserID, a.o.Limits.Messages)
+}
+
+// limitForm bounds what strangers hand in through one key of a public form: the key's own
+// limit is for a server that is trusted.
+func (a *API) limitForm(p identity.Principal) error {
+	return a.limit("form:"+p.KeyName, a.o.Limits.Messages)
 }
 
 // limitCaller bounds all calls: of a key by the key, of everybody else by the address,

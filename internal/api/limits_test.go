@@ -66,9 +66,29 @@ func TestLimitsHoldABoundedNumberOfCallers(t *testing.T) {
 			t.Fatalf("%d buckets", len(l.keys))
 		}
 	}
-	c.move(bucketIdle + time.Minute)
+	c.move(r.Per + time.Minute)
 	l.take("new", r)
 	if len(l.keys) != 1 {
 		t.Errorf("%d buckets are kept that nobody uses", len(l.keys))
+	}
+}
+
+// Who waits gets what the rate says and no more: a bucket that is not full is not forgotten.
+func TestALongLimitIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	c := &handClock{at: time.Unix(1_000_000, 0)}
+	l := newLimiter(c)
+	r, passed := Rate{N: 100, Per: 24 * time.Hour}, 0
+	for range 24 * 5 {
+		for range 100 {
+			if _, ok := l.take("one", r); ok {
+				passed++
+			}
+			l.take(fmt.Sprint("other", passed), Rate{N: 1, Per: time.Second}) // makes room
+		}
+		c.move(12 * time.Minute)
+	}
+	if passed > 200 {
+		t.Errorf("%d passed in a day, of a limit of 100 at once and 100 in a day", passed)
 	}
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,7 @@ type leadIn struct {
 		Company string   `json:"company,omitempty"`
 		Message string   `json:"message,omitempty" doc:"What they are after, in their words."`
 		UserID  string   `json:"user_id,omitempty" doc:"The product's own user id; only with a server key."`
+		Claimed bool     `json:"claimed,omitempty" doc:"True for a public form: the address is only what somebody typed. What is known of a customer with it is then added to and not changed."`
 	}
 }
 
@@ -51,7 +53,7 @@ type supportIn struct {
 type clientErrorIn struct {
 	Body struct {
 		_         struct{} `additionalProperties:"true"`
-		Kind      string   `json:"kind" maxLength:"50" doc:"request_failed, stream_broken, state_shown, …"`
+		Kind      string   `json:"kind" maxLength:"50" doc:"request_failed, stream_broken, state_shown, offline, timeout, script_error; any other counts as other"`
 		RequestID string   `json:"request_id,omitempty" maxLength:"100"`
 		State     string   `json:"state,omitempty" maxLength:"50" doc:"The state the customer was shown."`
 		Status    int      `json:"status,omitempty"`
@@ -98,7 +100,7 @@ func (a *API) apiRequest(ctx context.Context, s bellhop.Scope, key, userID strin
 	if err != nil {
 		return intake.APIRequest{}, p, err
 	}
-	r := intake.APIRequest{Caller: "server", IdempotencyKey: key, UserID: userID, Body: raw, CorrelationID: correlationOf(ctx)}
+	r := intake.APIRequest{Caller: serverName(p), IdempotencyKey: key, UserID: userID, Body: raw, CorrelationID: correlationOf(ctx)}
 	if p.Role == identity.RoleUser {
 		if userID != "" && userID != p.UserID {
 			return r, p, bellhop.Errorf(bellhop.CodeForbidden, "Leave user_id out; your token says who you are.",
@@ -118,6 +120,15 @@ func (a *API) apiRequest(ctx context.Context, s bellhop.Scope, key, userID strin
 	return r, p, nil
 }
 
+// serverName is whose idempotency keys those of a server are: each key has its own, so that
+// one service, or a stranger behind it, cannot use up another's.
+func serverName(p identity.Principal) string {
+	if p.KeyName == "" || p.KeyName == identity.EnvironmentServer {
+		return "server"
+	}
+	return "server:" + p.KeyName
+}
+
 func (a *API) createLead(ctx context.Context, in *leadIn) (*requestOut, error) {
 	r, p, err := a.apiRequest(ctx, bellhop.ScopeLeadsWrite, in.IdempotencyKey, in.Body.UserID, in.RawBody)
 	if err != nil {
@@ -128,7 +139,13 @@ func (a *API) createLead(ctx context.Context, in *leadIn) (*requestOut, error) {
 	if p.Role == identity.RoleUser && f.Email == "" {
 		f.Email = p.Email
 	}
-	r.Claimed = claimed(p, f.Email)
+	r.Claimed = claimed(p, f.Email) || in.Body.Claimed
+	if in.Body.Claimed && p.Role == identity.RoleServer {
+		if err := a.limitForm(p); err != nil {
+			return nil, err
+		}
+		r.Caller, r.UserID, r.Owner = "form:"+p.KeyName, "", bellhop.Owner{}
+	}
 	acc, err := a.o.Intake.Lead(ctx, r, f)
 	if err != nil {
 		return nil, err
@@ -206,19 +223,27 @@ func (a *API) reportClientError(ctx context.Context, in *clientErrorIn) (*struct
 	if err := a.limit("errors:"+p.VisitorID+"/"+p.UserID, Rate{60, time.Minute}); err != nil {
 		return nil, err
 	}
-	a.o.Functions.Note("browser "+safeWord(in.Body.Kind), a.o.Clock.Now(), 0, false)
+	kind := known(clientErrorKinds(), in.Body.Kind)
+	a.o.Functions.Note("browser "+kind, a.o.Clock.Now(), 0, false)
 	// The browser's own words may hold anything, so they are not logged.
-	a.o.Logger.WarnContext(ctx, "a browser reports a failure", "kind", safeWord(in.Body.Kind), "status", in.Body.Status,
-		"state", safeWord(in.Body.State), "correlation_id", correlationOf(ctx))
+	a.o.Logger.WarnContext(ctx, "a browser reports a failure", "kind", kind, "status", in.Body.Status,
+		"state", known(shownStates(), in.Body.State), "correlation_id", correlationOf(ctx))
 	return nil, nil
 }
 
-// safeWord keeps a stranger's word only when it is one.
-func safeWord(s string) string {
-	for _, r := range s {
-		if (r < 'a' || r > 'z') && r != '_' {
-			return "other"
-		}
+// clientErrorKinds lists the failures that browsers report. Any other word counts as
+// "other": each is a line of the statistics, and strangers must not add any.
+func clientErrorKinds() []string {
+	return []string{"request_failed", "stream_broken", "state_shown", "offline", "timeout", "script_error"}
+}
+
+// shownStates lists the states that a customer can be shown.
+func shownStates() []string { return []string{"pending", "saved", "done", "manual", "error", ""} }
+
+// known returns a stranger's word when it is in the list, else "other".
+func known(list []string, word string) string {
+	if slices.Contains(list, word) {
+		return word
 	}
-	return s
+	return "other"
 }

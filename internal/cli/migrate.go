@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"bellhop/internal/config"
 	"bellhop/internal/store"
@@ -73,11 +75,26 @@ func migrate(s *session, cfg config.Config) (bool, error) {
 	if err := db.Lock(s.ctx); err != nil {
 		return false, errors.Join(err, db.Close())
 	}
-	if err := db.Migrate(s.ctx); err != nil {
+	if err := migrateStore(s.ctx, db, cfg); err != nil {
 		return false, errors.Join(err, db.Close())
 	}
 	compacted, err := db.Compact(s.ctx)
 	return compacted, errors.Join(err, db.Close())
+}
+
+// migrateStore migrates, and writes down how young what retention takes away may be: the
+// owner's word, which a role that only serves cannot change.
+func migrateStore(ctx context.Context, db *store.DB, cfg config.Config) error {
+	if err := db.Migrate(ctx); err != nil {
+		return err
+	}
+	var least time.Duration
+	for _, keep := range []time.Duration{cfg.Retention.Events, cfg.Retention.Messages, cfg.Retention.Attempts, cfg.Retention.SecurityLog} {
+		if keep > 0 && (least == 0 || keep < least) {
+			least = keep
+		}
+	}
+	return db.KeepAtLeast(ctx, least)
 }
 
 // look returns a finding when the schema is not current. It makes no file.

@@ -179,7 +179,7 @@ func (s *server) openStore(ctx context.Context) (err error) {
 	if cfg.PublicURL == "" {
 		cfg.PublicURL = s.url
 	}
-	if err := s.db.Migrate(ctx); err != nil {
+	if err := migrateStore(ctx, s.db, *cfg); err != nil {
 		return err
 	}
 	if missing, err := s.db.RowSecurity(ctx); err != nil {
@@ -263,7 +263,7 @@ func (s *server) handler() (http.Handler, error) {
 	who := identity.Opts{Keys: keys, Tokens: s.tokens, ServerKeys: s.db, Clock: s.o.Clock}
 	if cfg.Auth.Supabase.URL != "" {
 		users, err := identity.NewSupabase(identity.SupabaseOpts{URL: cfg.Auth.Supabase.URL,
-			JWTSecret: cfg.Auth.Supabase.JWTSecret, Clock: s.o.Clock})
+			JWTSecret: cfg.Auth.Supabase.JWTSecret, EmailsClaimed: cfg.Auth.Supabase.EmailsClaimed, Clock: s.o.Clock})
 		if err != nil {
 			return nil, err
 		}

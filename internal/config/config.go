@@ -60,6 +60,9 @@ type Auth struct {
 type Supabase struct {
 	URL       string         // no trailing slash
 	JWTSecret bellhop.Secret // only for projects that sign with HS256
+	// EmailsClaimed is set when the project does not confirm addresses, so that a token's
+	// e-mail is only what somebody says.
+	EmailsClaimed bool
 }
 
 // Connection is one configured account at a vendor.
@@ -90,10 +93,23 @@ type Retention struct {
 	SecurityLog     time.Duration
 }
 
-// Check refuses what only makes sense with an operator: listening beyond loopback.
-// hasOperator tells whether one exists elsewhere than in $BELLHOP_OPERATOR_KEY.
+// minKey is how long the environment's keys must be for strangers not to guess them.
+const minKey = 16
+
+// Check refuses what only makes sense with an operator: listening beyond loopback; and to
+// do that with keys that can be guessed. hasOperator tells whether one exists elsewhere than in $BELLHOP_OPERATOR_KEY.
 func (c Config) Check(hasOperator bool) error {
-	if hasOperator || c.OperatorKey != "" || isLoopback(c.Listen) {
+	if isLoopback(c.Listen) {
+		return nil
+	}
+	for name, key := range map[string]bellhop.Secret{"BELLHOP_OPERATOR_KEY": c.OperatorKey, "BELLHOP_SERVER_KEY": c.ServerKey} {
+		if key != "" && len(key.Reveal()) < minKey {
+			return bellhop.Errorf(bellhop.CodeInvalid, "make one with: openssl rand -hex 32",
+				"listen: %s can be reached from outside this machine, and %s is shorter than %d characters, which can be guessed",
+				c.Listen, name, minKey)
+		}
+	}
+	if hasOperator || c.OperatorKey != "" {
 		return nil
 	}
 	return bellhop.Errorf(bellhop.CodeInvalid,

@@ -255,7 +255,10 @@ func TestListeningBeyondLoopbackNeedsAnOperator(t *testing.T) {
 		{listen: ":1"},
 		{listen: "10.0.0.1:1"},
 		{listen: "host.example:1"},
-		{listen: "0.0.0.0:1", key: "k", ok: true},
+		{listen: "0.0.0.0:1", key: "k"},
+		{listen: "0.0.0.0:1", key: "k", hasOperator: true},
+		{listen: "127.0.0.1:1", key: "k", ok: true},
+		{listen: "0.0.0.0:1", key: "0123456789abcdef", ok: true},
 		{listen: "0.0.0.0:1", hasOperator: true, ok: true},
 	} {
 		c, err := parseText("listen: '"+tt.listen+"'", map[string]string{"BELLHOP_OPERATOR_KEY": tt.key})

@@ -188,6 +188,13 @@ func (d *decoder) auth() Auth {
 	if n := len(s.JWTSecret); n > 0 && n < minJWTSecret {
 		d.wrong("auth.supabase.jwt_secret", "is shorter than %d characters: anybody could forge users", minJWTSecret)
 	}
+	switch v := d.str("auth.supabase.emails_confirmed"); v {
+	case "", "true":
+	case "false":
+		s.EmailsClaimed = true
+	default:
+		d.wrong("auth.supabase.emails_confirmed", "must be true or false, not %s", quote(v))
+	}
 	return Auth{Supabase: s}
 }
 

@@ -38,7 +38,7 @@ func fileShape() shape {
 			"confidence_threshold": value,
 		}},
 		"auth": {what: aMapping, fields: map[string]shape{
-			"supabase": {what: aMapping, fields: map[string]shape{"url": value, "jwt_secret": value}},
+			"supabase": {what: aMapping, fields: map[string]shape{"url": value, "jwt_secret": value, "emails_confirmed": value}},
 		}},
 		"connections": {what: aListOfMappings},
 		"retry":       {what: aMapping, fields: map[string]shape{"attempts": value, "backoff": list}},

@@ -75,17 +75,17 @@ func (c *console) addCustomer(ctx context.Context, p *requestPage) error {
 			return err
 		}
 	}
-	facts, err := c.o.DB.Request(ctx, p.Request.ID, bellhop.Owner{}, true)
-	switch {
-	case bellhop.CodeOf(err) == bellhop.CodeNotFound: // a task of ours, not a request of the customer
+	if p.Request.PersonID == "" { // a task of ours
 		return nil
-	case err != nil:
-		return err
 	}
-	if facts.PersonEmail != "" {
-		p.Customer.Email = facts.PersonEmail
+	person, err := c.o.DB.FindPerson(ctx, p.Request.PersonID)
+	if bellhop.CodeOf(err) == bellhop.CodeNotFound { // erased
+		return nil
 	}
-	return nil
+	if person.Email != "" {
+		p.Customer.Email = person.Email
+	}
+	return err
 }
 
 // addHeld adds the steps that wait for this request.

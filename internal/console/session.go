@@ -13,12 +13,12 @@ type sessionKey struct{}
 
 // readSession returns the session of a request's cookie.
 func (c *console) readSession(r *http.Request) (identity.Session, bool, error) {
-	for _, name := range []string{cookieSecure, cookiePlain} {
-		if k, err := r.Cookie(name); err == nil {
-			return c.o.Operators.Session(r.Context(), k.Value)
-		}
+	// Only the one name: over https another host of the same domain could set the plain one.
+	k, err := r.Cookie(c.cookie("", time.Time{}).Name)
+	if err != nil {
+		return identity.Session{}, false, nil //nolint:nilerr // no cookie is no session
 	}
-	return identity.Session{}, false, nil
+	return c.o.Operators.Session(r.Context(), k.Value)
 }
 
 // sessionOf returns the session that admit found.

@@ -110,7 +110,7 @@ func TestViewIsDerived(t *testing.T) {
 		want bellhop.RequestState
 	}{
 		"no e-mail yet":        {store.RequestFacts{Request: lead, Steps: steps()}, bellhop.RequestPending},
-		"stored, no CRM":       {store.RequestFacts{Request: lead, PersonEmail: "a@b.co", Steps: steps()}, bellhop.RequestDone},
+		"stored, no CRM":       {store.RequestFacts{Request: lead, PersonHasEmail: true, Steps: steps()}, bellhop.RequestDone},
 		"on its way":           {store.RequestFacts{Request: lead, Steps: steps(bellhop.StepDone, bellhop.StepReady)}, bellhop.RequestSaved},
 		"retrying":             {store.RequestFacts{Request: lead, Steps: steps(bellhop.StepRetrying)}, bellhop.RequestSaved},
 		"arrived":              {store.RequestFacts{Request: lead, Steps: steps(bellhop.StepDone, bellhop.StepDropped)}, bellhop.RequestDone},

@@ -36,7 +36,7 @@ func stateOf(f store.RequestFacts) bellhop.RequestState {
 		return bellhop.RequestManual
 	case open > 0:
 		return bellhop.RequestSaved
-	case f.Kind == bellhop.RequestLead && len(f.Steps) == 0 && f.PersonEmail == "":
+	case f.Kind == bellhop.RequestLead && len(f.Steps) == 0 && !f.PersonHasEmail:
 		return bellhop.RequestPending
 	default:
 		return bellhop.RequestDone

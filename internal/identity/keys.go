@@ -20,11 +20,17 @@ type key struct {
 	name   string
 }
 
+// The names of the environment's keys, which are the variables' own.
+const (
+	EnvironmentOperator = "BELLHOP_OPERATOR_KEY"
+	EnvironmentServer   = "BELLHOP_SERVER_KEY"
+)
+
 // NewKeys takes the keys of the environment; an empty one is no key.
 func NewKeys(operator, server bellhop.Secret) Keys {
 	var k Keys
-	k.add(operator, RoleOperator, "BELLHOP_OPERATOR_KEY")
-	k.add(server, RoleServer, "BELLHOP_SERVER_KEY")
+	k.add(operator, RoleOperator, EnvironmentOperator)
+	k.add(server, RoleServer, EnvironmentServer)
 	return k
 }
 

@@ -163,11 +163,11 @@ func (o *Operators) Login(ctx context.Context, name, password, address string) (
 	if err := o.try("address:"+address, MaxFailures); err != nil {
 		return Session{}, "", err
 	}
+	if len(name) > 254 || len(password) > maxPassword { // no operator's: it must not count for any
+		return Session{}, "", refuseLogin()
+	}
 	if err := o.try("name:"+name, maxNameFailures); err != nil {
 		return Session{}, "", err
-	}
-	if len(name) > 254 || len(password) > maxPassword {
-		return Session{}, "", refuseLogin()
 	}
 	op, hash, err := o.store.Operator(ctx, name)
 	if err != nil && bellhop.CodeOf(err) != bellhop.CodeNotFound {

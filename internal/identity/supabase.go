@@ -22,7 +22,10 @@ type SupabaseOpts struct {
 	URL string // of the project, "https://REF.supabase.co"
 	// JWTSecret turns HS256 on, for projects that still sign with the shared secret.
 	JWTSecret bellhop.Secret
-	Clock     bellhop.Clock // nil: the machine's
+	// EmailsClaimed is set for a project that lets people in before they have confirmed their
+	// address: anybody can then have a token with anybody's, and it proves nothing.
+	EmailsClaimed bool
+	Clock         bellhop.Clock // nil: the machine's
 	// HTTP asks for the project's public keys; nil: a client that follows no redirect.
 	HTTP *http.Client
 }
@@ -32,6 +35,7 @@ type Supabase struct {
 	// families maps an algorithm to the one way of checking it. Each has a parser of its
 	// own that takes no other algorithm: a public key must never serve as an HMAC secret.
 	families map[string]family
+	claimed  bool // what tokens say of e-mails proves nothing
 }
 
 type family struct {
@@ -53,7 +57,7 @@ func NewSupabase(opts SupabaseOpts) (*Supabase, error) {
 		opts.HTTP = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	}
 	keys := &keySet{url: strings.TrimRight(opts.URL, "/") + "/auth/v1/.well-known/jwks.json", client: opts.HTTP, clock: opts.Clock}
-	s := &Supabase{families: map[string]family{
+	s := &Supabase{claimed: opts.EmailsClaimed, families: map[string]family{
 		"ES256": {parser: newParser("ES256", opts), key: keys.key},
 		"RS256": {parser: newParser("RS256", opts), key: keys.key},
 	}}
@@ -97,7 +101,11 @@ func (s *Supabase) Verify(ctx context.Context, token string) (Principal, error) 
 	}); err != nil {
 		return Principal{}, tokenError(err)
 	}
-	return claims.principal(), nil
+	p := claims.principal()
+	if s.claimed {
+		p.Email = ""
+	}
+	return p, nil
 }
 
 // userClaims are the claims that are looked at. They are read by their exact names:

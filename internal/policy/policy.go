@@ -151,6 +151,10 @@ func leadNote(p *Policy, in bellhop.PlanInput, c bellhop.Change, out *bellhop.Pl
 		return
 	}
 	lines := []string{"Lead from " + c.Lead.Source}
+	if c.Said != nil {
+		f = f.Merge(*c.Said)
+		lines = append(lines, "Written by somebody who only typed this address; what was known is left as it was")
+	}
 	for _, l := range [][2]string{{"Name", f.Name}, {"E-mail", f.Email}, {"Phone", f.Phone}, {"Company", f.Company},
 		{"Wants", f.Wants}} {
 		if l[1] != "" {

@@ -224,24 +224,36 @@ func (b *batch) takeLead(i int, f bellhop.LeadFields) {
 		row = &leadRow{Lead: bellhop.Lead{ID: NewID(), PersonID: person, Source: source, CreatedAt: b.t.now}, isNew: true}
 		b.leads[person] = row
 	}
+	made, c := row.isNew, b.convs[it.ConversationID]
+	mayChange := made || !it.Person.Claimed || (c != nil && row.ConversationID == c.id)
 	merged := row.Fields.Merge(f)
-	changed := row.isNew || merged != row.Fields
+	if !mayChange {
+		// Whoever types somebody's address may add to what is known of them, and change nothing.
+		merged = f.Merge(row.Fields)
+		merged.Wants = row.Fields.Merge(f).Wants
+	}
+	changed := made || merged != row.Fields
+	if c != nil && (c.leadRequestID == "" || b.corrected[i] != "") {
+		changed = true // a known person in a new conversation: its note is still to be written
+	}
 	request := b.leadRequest(i)
-	if changed {
+	if made || merged != row.Fields {
 		row.Fields, row.dirty = merged, true
 		row.Revision++
 		row.isNew = false
 	}
-	if it.ConversationID != "" && row.ConversationID != it.ConversationID {
-		row.ConversationID, row.dirty = it.ConversationID, true
-		changed = true // a known person in a new conversation: its note is still to be written
+	if made {
+		row.ConversationID = it.ConversationID
 	}
 	row.UpdatedAt = b.t.now
 	previous, filed := b.fileLead(i, request)
 	if changed || it.Lead != nil {
 		lead := row.Lead
-		b.changes[i] = append(b.changes[i], bellhop.Change{Kind: bellhop.KindLeadCaptured,
-			Key: it.Event.ID, Lead: &lead, PreviousEmail: previous, FiledUnder: filed})
+		change := bellhop.Change{Kind: bellhop.KindLeadCaptured, Key: it.Event.ID, Lead: &lead, PreviousEmail: previous, FiledUnder: filed}
+		if !mayChange {
+			change.Said = &f
+		}
+		b.changes[i] = append(b.changes[i], change)
 	}
 	b.leadReq[i] = request
 }

@@ -113,7 +113,7 @@ func readers(c store.Customer, o owned) map[string]func(context.Context) (bool, 
 		},
 		"Request": func(ctx context.Context) (bool, error) {
 			got, err := c.Request(ctx, o.lead)
-			return got.ID != "" && got.PersonEmail != "" && len(got.Steps) > 0, err
+			return got.ID != "" && got.PersonHasEmail && len(got.Steps) > 0, err
 		},
 		"RequestsByConversation": func(ctx context.Context) (bool, error) {
 			got, err := c.RequestsByConversation(ctx, o.conversation)
@@ -291,6 +291,25 @@ func TestTheServersRoleIsEnough(t *testing.T) {
 	}
 	clock.move(-100 * day)
 	longAgo(t, owner, db, before)
+	var floor string // of 300 days ago
+	if err := owner.Writer().QueryRow("SELECT bellhop.month_floor((now() - interval '300 days')::date)").Scan(&floor); err != nil {
+		t.Fatal(err)
+	}
+	for age, may := range map[time.Duration]bool{0: false, 1000 * day: false, 40 * day: true} { // the owner's word, once of each
+		if err := db.KeepAtLeast(ctx, time.Hour); err != nil { // the server's own changes nothing
+			t.Error(err)
+		}
+		if err := owner.KeepAtLeast(ctx, age); err != nil {
+			t.Error(err)
+		}
+		_, err := db.Writer().Exec("SELECT bellhop.prune_security_log($1::text::uuid, now(), 1)", floor)
+		if (err == nil) != may {
+			t.Errorf("kept for %v at least: %v", age, err)
+		}
+	}
+	if err := owner.KeepAtLeast(ctx, 30*day); err != nil {
+		t.Error(err)
+	}
 	if out := prune(t, db, short()); len(out.Partitions) != 3 || out.Rows["events"] != 1 || rowsOf(t, owner, "events") != before {
 		t.Errorf("retention dropped %v and deleted %v", out.Partitions, out.Rows)
 	}

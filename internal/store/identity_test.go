@@ -63,6 +63,52 @@ func TestAClaimedEmailTakesNobodyOver(t *testing.T) {
 	})
 }
 
+// Nor do they change what is known of somebody: a lead of a chat or of a form fills what is
+// empty. What they said is in the note, for a person to judge.
+func TestAClaimedEmailChangesNoLead(t *testing.T) {
+	t.Parallel()
+	storetest.ForEach(t, nil, func(t *testing.T, db *store.DB) {
+		f := newFixture(t, db)
+		in := leadIntake("victim@corp.test", "k1")
+		in.Lead.Fields.Name, in.Lead.Fields.Phone = "Vera", "+34600000001"
+		in.Person.Name = "Vera"
+		f.accept(t, in)
+		lie := bellhop.LeadFields{Email: "victim@corp.test", Name: "Mallory", Phone: "+34699999999", Company: "Evil", Wants: "a refund"}
+		c := f.chat(t, bellhop.Owner{VisitorID: "v1"})
+		for _, id := range []string{"m1", "m2"} {
+			c.turn(id, bellhop.Decision{Intent: bellhop.IntentLead, Fields: lie}, nil)
+			lie.Phone += "0"
+		}
+		form := leadIntake("victim@corp.test", "form:1")
+		form.Lead.Fields, form.Person.Name, form.Person.Phone, form.Person.Claimed = lie, lie.Name, lie.Phone, true
+		f.accept(t, form)
+		notes := 0
+		for _, s := range steps(t, db, store.StepFilter{}) {
+			said := strings.Contains(string(s.Input), "Mallory") || strings.Contains(string(s.Input), "+346999")
+			switch {
+			case s.Kind == string(bellhop.ActionAddNote) && said:
+				notes++
+				if !strings.Contains(string(s.Input), "only typed this address") {
+					t.Errorf("the note takes it for the truth: %s", s.Input)
+				}
+			case said:
+				t.Errorf("%s carries what was only claimed: %s", s.Kind, s.Input)
+			}
+		}
+		if notes != 2 {
+			t.Errorf("%d notes tell what was said, want one of the chat and one of the form", notes)
+		}
+		exp, err := db.ExportPerson(context.Background(), "victim@corp.test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		lead := exp.Data["leads"][0]
+		if lead["name"] != "Vera" || lead["phone"] != "+34600000001" || lead["company"] != "Evil" || lead["wants"] != "a refund" {
+			t.Errorf("the lead is %v", lead)
+		}
+	})
+}
+
 // A corrected e-mail is another address: a payment goes to the one that paid.
 func TestACorrectedEmailIsAnotherPerson(t *testing.T) {
 	t.Parallel()

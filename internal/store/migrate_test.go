@@ -90,7 +90,7 @@ func TestBothDatabasesHaveTheSameTables(t *testing.T) {
 	ctx := context.Background()
 	columns := map[store.Kind][]string{}
 	for kind, query := range map[store.Kind]string{
-		store.SQLite: `SELECT m.name || '.' || p.name FROM sqlite_master m JOIN pragma_table_info(m.name) p
+		store.SQLite: `SELECT m.name || '.' || p.name FROM sqlite_master m JOIN pragma_table_xinfo(m.name) p
 			WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' AND m.name NOT LIKE 'river_%' AND m.name <> 'schema_migrations'`,
 		store.Postgres: `SELECT c.table_name || '.' || c.column_name FROM information_schema.columns c
 			JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name

@@ -11,7 +11,7 @@ import (
 // RequestFacts is a customer's request with everything that its state is derived from.
 type RequestFacts struct {
 	bellhop.Request
-	PersonEmail string
+	PersonHasEmail bool
 	// Steps counts the request's steps by state.
 	Steps map[bellhop.StepState]int
 	// HeldByTask is set when one of its parked steps belongs to an incident whose task a
@@ -22,7 +22,7 @@ type RequestFacts struct {
 }
 
 const requestColumns = `r.id, r.kind, r.person_id, r.visitor_id, r.user_id, r.conversation_id, r.correlation_id,
-	r.created_at, p.email`
+	r.created_at, p.has_email`
 
 const requestFrom = ` FROM bellhop.requests r LEFT JOIN bellhop.persons p ON p.id = r.person_id `
 
@@ -67,8 +67,10 @@ func requestRows(ctx context.Context, q queryer, where string, args []any) ([]Re
 	var ids []string
 	err = each(rows, func(r *sql.Rows) error {
 		f := RequestFacts{Steps: map[bellhop.StepState]int{}}
+		var has sql.NullBool
 		err := r.Scan(&f.ID, &f.Kind, &f.PersonID, strDest{&f.Owner.VisitorID}, strDest{&f.Owner.UserID},
-			strDest{&f.ConversationID}, &f.CorrelationID, timeDest{&f.CreatedAt}, strDest{&f.PersonEmail})
+			strDest{&f.ConversationID}, &f.CorrelationID, timeDest{&f.CreatedAt}, &has)
+		f.PersonHasEmail = !has.Valid || has.Bool // a person who is somebody else is not shown, and has one
 		f.UpdatedAt = f.CreatedAt
 		index[f.ID] = len(out)
 		ids = append(ids, f.ID)

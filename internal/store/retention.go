@@ -90,6 +90,19 @@ func (db *DB) Prune(ctx context.Context, r Retention) (Removed, error) {
 	return out, errors.Join(append(errs, db.giveBack(ctx, &out))...)
 }
 
+// KeepAtLeast writes down how old it must be what a role that only serves has taken away,
+// 0 for never. It does nothing for such a role, and on SQLite, which has none.
+func (db *DB) KeepAtLeast(ctx context.Context, age time.Duration) error {
+	if db.kind != Postgres || !db.OwnsSchema() {
+		return nil
+	}
+	if age <= 0 {
+		age = 100 * 365 * 24 * time.Hour
+	}
+	_, err := db.w.ExecContext(ctx, noteAccess, "retention_least", fmt.Sprintf("%d seconds", int64(age.Seconds())))
+	return err
+}
+
 // tryLock takes an advisory lock without waiting. It is held by an open transaction, so
 // that it also holds behind a pooler. dialect: SQLite has one process.
 func (db *DB) tryLock(ctx context.Context, id int64) (unlock func(), ok bool, err error) {

@@ -438,6 +438,9 @@ CREATE TABLE bellhop.outbox (
     created_at   timestamptz NOT NULL DEFAULT now()
 );
 
+-- All that a customer may know of the address that a request of theirs is filed under.
+ALTER TABLE bellhop.persons ADD COLUMN has_email boolean GENERATED ALWAYS AS (email IS NOT NULL AND email <> '') STORED;
+
 -- Finds the person of a signed-in user, for the policies.
 CREATE INDEX persons_user ON bellhop.persons (user_id) WHERE user_id IS NOT NULL;
 
@@ -467,13 +470,17 @@ CREATE FUNCTION bellhop.month_floor(month date) RETURNS uuid LANGUAGE sql IMMUTA
 $$;
 
 -- Retention is asked for by the server's role. What it may never have taken away, whatever
--- it says, is what is younger than a day by this server's own clock: who breaks into the
--- server cannot wipe out what it did. The owner may do anything anyway.
+-- it says, is what is younger, by this server's own clock, than the owner has written down
+-- from bellhop.yaml (30 days before that): who breaks into the server cannot wipe out what
+-- they did. The owner may do anything anyway.
 CREATE FUNCTION bellhop.guard_age(below uuid) RETURNS void LANGUAGE plpgsql STABLE SET search_path = '' AS $$
+DECLARE least interval := coalesce((SELECT s.value::interval FROM bellhop.settings s
+                                    WHERE s.name = 'retention_least'), interval '30 days');
 BEGIN
-    IF below > bellhop.month_floor((now() AT TIME ZONE 'UTC' - interval '1 day')::date) AND NOT pg_catalog.pg_has_role(session_user,
+    IF below > bellhop.month_floor((now() AT TIME ZONE 'UTC' - least)::date) AND NOT pg_catalog.pg_has_role(session_user,
         (SELECT n.nspowner FROM pg_catalog.pg_namespace n WHERE n.nspname = 'bellhop'), 'MEMBER') THEN
-        RAISE EXCEPTION 'bellhop: nothing that is younger than a day is removed by retention' USING ERRCODE = '42501';
+        RAISE EXCEPTION 'bellhop: nothing that is younger than % is removed by retention; if bellhop.yaml says otherwise, run bellhop migrate as the owner', least
+            USING ERRCODE = '42501';
     END IF;
 END $$;
 
@@ -1277,7 +1284,7 @@ BEGIN
     GRANT SELECT (id, status, created_at, updated_at) ON bellhop.support_requests TO authenticated;
     GRANT SELECT (id, request_id, incident_id, state, updated_at) ON bellhop.steps TO authenticated;
     GRANT SELECT (id, task_id) ON bellhop.incidents TO authenticated;
-    GRANT SELECT (id, user_id, email) ON bellhop.persons TO authenticated;
+    GRANT SELECT (id, user_id, has_email) ON bellhop.persons TO authenticated;
     GRANT SELECT (id, person_id, status, amount, amount_refunded, currency, paid_at, merged_into, created_at, updated_at)
         ON bellhop.payments TO authenticated;
     -- (SELECT auth.uid()) is asked once for a statement, not once for a row. Every column that
@@ -1297,8 +1304,9 @@ BEGIN
         USING (request_id IN (SELECT r.id FROM bellhop.requests r WHERE r.user_id = (SELECT auth.uid())::text));
     CREATE POLICY own ON bellhop.incidents FOR SELECT TO authenticated
         USING (id IN (SELECT s.incident_id FROM bellhop.steps s WHERE s.incident_id IS NOT NULL));
+    -- Whoever typed somebody's address into a request learns only that it has one.
     CREATE POLICY own ON bellhop.persons FOR SELECT TO authenticated
-        USING (user_id = (SELECT auth.uid())::text OR
+        USING (user_id = (SELECT auth.uid())::text OR user_id IS NULL AND
                id IN (SELECT r.person_id FROM bellhop.requests r WHERE r.user_id = (SELECT auth.uid())::text));
     CREATE POLICY own ON bellhop.payments FOR SELECT TO authenticated
         USING (person_id IN (SELECT p.id FROM bellhop.persons p WHERE p.user_id = (SELECT auth.uid())::text));
@@ -1317,7 +1325,7 @@ BEGIN
                 WHEN u.id IS NOT NULL THEN 'manual'
                 WHEN s.manual THEN 'manual'
                 WHEN s.open THEN 'saved'
-                WHEN r.kind = 'lead' AND s.steps = 0 AND coalesce(p.email, '') = '' THEN 'pending'
+                WHEN r.kind = 'lead' AND s.steps = 0 AND NOT coalesce(p.has_email, true) THEN 'pending'
                 ELSE 'done'
             END AS state,
             r.created_at, greatest(r.created_at, u.updated_at, s.updated_at) AS updated_at
@@ -1340,7 +1348,7 @@ BEGIN
     END LOOP;
 END $$;
 
-INSERT INTO bellhop.settings (name, value, created_at) VALUES ('access', '8756fe1d5fe5da7a9d52c1b1d34dd6fac804a6a5d97d28d368acf78798c38eec', now());
+INSERT INTO bellhop.settings (name, value, created_at) VALUES ('access', '45744ca1b67928d5b02b551669c2b50791598ee4959b57493c0529945a68fd79', now());
 
 -- The months that begin now; the server makes the next ones by itself.
 SELECT bellhop.make_month(t.name, (date_trunc('month', now() AT TIME ZONE 'UTC') + m.n * interval '1 month')::date)

@@ -17,7 +17,7 @@ const HOP_BY_HOP = new Set([
 ]);
 
 /** What a browser may send and may read. */
-const REQUEST_HEADERS = "authorization, apikey, x-client-info, content-type, accept, idempotency-key, traceparent";
+const REQUEST_HEADERS = "authorization, apikey, x-client-info, content-type, accept, idempotency-key, traceparent, x-bellhop-visitor";
 const RESPONSE_HEADERS = "traceparent, x-correlation-id, retry-after";
 
 /** A request on its way to Bellhop. */

@@ -27,6 +27,6 @@ Deno.serve(browserFacing("GET, POST, OPTIONS", async (req, trace) => {
   }
   const body = await readBody(req);
   if (body === null) return tooLarge(trace);
-  const headers = passOn(req.headers, trace, ["authorization", "content-type", "accept"]);
+  const headers = passOn(req.headers, trace, ["authorization", "content-type", "accept", "x-bellhop-visitor"]);
   return await forward({ path: "/v1" + path, method: req.method, headers, body, trace, timeoutMs: TIMEOUT_MS, stream: true });
 }));

@@ -1,6 +1,7 @@
 // A lead from a form of your site: {name, email, phone, company, message}. It is handed in
 // with your server key, so what says who the caller is (user_id) is taken out: a stranger
-// must not speak for one of your users. The form sends one Idempotency-Key for each lead,
+// must not speak for one of your users; and the address is marked as claimed, so that who
+// types that of one of your customers changes nothing of what is known of them. The form sends one Idempotency-Key for each lead,
 // crypto.randomUUID(), and the same one when it tries again.
 import { browserFacing, forward, passOn, problem, readBody, tooLarge } from "../_shared/bellhop.ts";
 
@@ -27,6 +28,7 @@ Deno.serve(browserFacing("POST, OPTIONS", async (req, trace) => {
     return problem(422, "invalid", "The body is not a JSON object.", "Send name, email, phone, company and message as JSON.", false, trace);
   }
   delete (lead as Record<string, unknown>).user_id;
+  (lead as Record<string, unknown>).claimed = true;
   const headers = passOn(req.headers, trace, ["idempotency-key"]);
   headers.set("authorization", "Bearer " + key);
   headers.set("content-type", "application/json");

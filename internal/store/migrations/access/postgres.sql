@@ -183,7 +183,7 @@ BEGIN
     GRANT SELECT (id, status, created_at, updated_at) ON bellhop.support_requests TO authenticated;
     GRANT SELECT (id, request_id, incident_id, state, updated_at) ON bellhop.steps TO authenticated;
     GRANT SELECT (id, task_id) ON bellhop.incidents TO authenticated;
-    GRANT SELECT (id, user_id, email) ON bellhop.persons TO authenticated;
+    GRANT SELECT (id, user_id, has_email) ON bellhop.persons TO authenticated;
     GRANT SELECT (id, person_id, status, amount, amount_refunded, currency, paid_at, merged_into, created_at, updated_at)
         ON bellhop.payments TO authenticated;
     -- (SELECT auth.uid()) is asked once for a statement, not once for a row. Every column that
@@ -203,8 +203,9 @@ BEGIN
         USING (request_id IN (SELECT r.id FROM bellhop.requests r WHERE r.user_id = (SELECT auth.uid())::text));
     CREATE POLICY own ON bellhop.incidents FOR SELECT TO authenticated
         USING (id IN (SELECT s.incident_id FROM bellhop.steps s WHERE s.incident_id IS NOT NULL));
+    -- Whoever typed somebody's address into a request learns only that it has one.
     CREATE POLICY own ON bellhop.persons FOR SELECT TO authenticated
-        USING (user_id = (SELECT auth.uid())::text OR
+        USING (user_id = (SELECT auth.uid())::text OR user_id IS NULL AND
                id IN (SELECT r.person_id FROM bellhop.requests r WHERE r.user_id = (SELECT auth.uid())::text));
     CREATE POLICY own ON bellhop.payments FOR SELECT TO authenticated
         USING (person_id IN (SELECT p.id FROM bellhop.persons p WHERE p.user_id = (SELECT auth.uid())::text));
@@ -223,7 +224,7 @@ BEGIN
                 WHEN u.id IS NOT NULL THEN 'manual'
                 WHEN s.manual THEN 'manual'
                 WHEN s.open THEN 'saved'
-                WHEN r.kind = 'lead' AND s.steps = 0 AND coalesce(p.email, '') = '' THEN 'pending'
+                WHEN r.kind = 'lead' AND s.steps = 0 AND NOT coalesce(p.has_email, true) THEN 'pending'
                 ELSE 'done'
             END AS state,
             r.created_at, greatest(r.created_at, u.updated_at, s.updated_at) AS updated_at

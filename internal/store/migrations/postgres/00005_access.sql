@@ -17,6 +17,9 @@ CREATE TABLE bellhop.outbox (
     created_at   timestamptz NOT NULL DEFAULT now()
 );
 
+-- All that a customer may know of the address that a request of theirs is filed under.
+ALTER TABLE bellhop.persons ADD COLUMN has_email boolean GENERATED ALWAYS AS (email IS NOT NULL AND email <> '') STORED;
+
 -- Finds the person of a signed-in user, for the policies.
 CREATE INDEX persons_user ON bellhop.persons (user_id) WHERE user_id IS NOT NULL;
 
@@ -50,14 +53,18 @@ $$;
 -- +goose StatementEnd
 
 -- Retention is asked for by the server's role. What it may never have taken away, whatever
--- it says, is what is younger than a day by this server's own clock: who breaks into the
--- server cannot wipe out what it did. The owner may do anything anyway.
+-- it says, is what is younger, by this server's own clock, than the owner has written down
+-- from bellhop.yaml (30 days before that): who breaks into the server cannot wipe out what
+-- they did. The owner may do anything anyway.
 -- +goose StatementBegin
 CREATE FUNCTION bellhop.guard_age(below uuid) RETURNS void LANGUAGE plpgsql STABLE SET search_path = '' AS $$
+DECLARE least interval := coalesce((SELECT s.value::interval FROM bellhop.settings s
+                                    WHERE s.name = 'retention_least'), interval '30 days');
 BEGIN
-    IF below > bellhop.month_floor((now() AT TIME ZONE 'UTC' - interval '1 day')::date) AND NOT pg_catalog.pg_has_role(session_user,
+    IF below > bellhop.month_floor((now() AT TIME ZONE 'UTC' - least)::date) AND NOT pg_catalog.pg_has_role(session_user,
         (SELECT n.nspowner FROM pg_catalog.pg_namespace n WHERE n.nspname = 'bellhop'), 'MEMBER') THEN
-        RAISE EXCEPTION 'bellhop: nothing that is younger than a day is removed by retention' USING ERRCODE = '42501';
+        RAISE EXCEPTION 'bellhop: nothing that is younger than % is removed by retention; if bellhop.yaml says otherwise, run bellhop migrate as the owner', least
+            USING ERRCODE = '42501';
     END IF;
 END $$;
 -- +goose StatementEnd

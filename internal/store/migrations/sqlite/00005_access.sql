@@ -1,5 +1,8 @@
 -- +goose Up
 
+-- Whether a person has an address, for what a customer is told; see the same migration for Postgres.
+ALTER TABLE persons ADD COLUMN has_email INTEGER GENERATED ALWAYS AS (email IS NOT NULL AND email <> '') VIRTUAL;
+
 -- What is handed over to be taken in: intake takes a row in and deletes it. A SQLite file
 -- has no roles and no functions; there the rows are only written by whoever has the file.
 CREATE TABLE outbox (
