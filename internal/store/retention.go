@@ -97,7 +97,7 @@ func (db *DB) KeepAtLeast(ctx context.Context, age time.Duration) error {
 		return nil
 	}
 	if age <= 0 {
-		age = 100 * 365 * 24 * time.Hour
+		age = 50 * 365 * 24 * time.Hour // ids begin in 1970
 	}
 	_, err := db.w.ExecContext(ctx, noteAccess, "retention_least", fmt.Sprintf("%d seconds", int64(age.Seconds())))
 	return err
