@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"bellhop/internal/cli"
 	"bellhop/internal/sandbox"
 )
@@ -25,7 +27,10 @@ import (
 const (
 	serverKey = "functions-test-server-key-01"
 	site      = "https://app.example.com"
-	traceID   = "0af7651916cd43dd8448eb211c80319c"
+	project   = "https://ref.supabase.co"
+	// projectSecret signs users' tokens, as projects with the shared secret do.
+	projectSecret = "functions-test-secret-of-the-project-0123456789"
+	traceID       = "0af7651916cd43dd8448eb211c80319c"
 )
 
 // deno returns the program: BELLHOP_DENO, the one in PATH, or the one that
@@ -79,7 +84,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := fmt.Sprintf("listen: %s\ndatabase: %q\nconnections:\n  - {name: crm, vendor: hubspot, base_url: %q, token: %s}\n"+
+	cfg := fmt.Sprintf("listen: %s\ndatabase: %q\nauth:\n  supabase: {url: "+project+", jwt_secret: "+projectSecret+"}\nconnections:\n  - {name: crm, vendor: hubspot, base_url: %q, token: %s}\n"+
 		"  - {name: stripe, vendor: stripe, base_url: %q, secret_key: %s, webhook_secrets: [%q]}\n", addr,
 		"sqlite:"+filepath.Join(dir, "b.db"), sandbox.BaseURL(run.URL, "hubspot"), sandbox.Token, sandbox.BaseURL(run.URL, "stripe"),
 		sandbox.StripeKey, sandbox.DefaultStripeWebhookSecret)
@@ -249,12 +254,39 @@ func (w *world) chatTurn(chat string) {
 	if stream.status != http.StatusOK || !strings.Contains(stream.text, "event: done") {
 		w.t.Errorf("stream: %d %q", stream.status, stream.text)
 	}
+	w.signIn(chat, id, token)
 	w.wantProblem("without a token", w.call("GET", chat+"/conversations/"+id, ""), http.StatusUnauthorized, false)
 	w.wantProblem("a route for operators", w.call("GET", chat+"/ops/steps", ""), http.StatusNotFound, false)
 	w.wantProblem("out of the API", w.call("GET", chat+"/..%2f..%2fmetrics", ""), http.StatusNotFound, false)
 	w.wantProblem("another method", w.call("DELETE", chat+"/visitors", ""), http.StatusMethodNotAllowed, false)
 	if made := w.call("GET", chat+"/nothing", "").header.Get("Traceparent"); len(made) != 55 {
 		w.t.Errorf("no correlation id was made: %q", made)
+	}
+}
+
+// signIn lets the visitor sign in: both proofs go through the function, and the conversation
+// is the user's from then on.
+func (w *world) signIn(chat, conversation, visitor string) {
+	w.t.Helper()
+	user, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"iss": project + "/auth/v1", "aud": "authenticated",
+		"role": "authenticated", "sub": "5b0d6f0a-7a54-4f5d-9a3b-0c2f8a8f0001", "email": "ada@example.com",
+		"exp": time.Now().Add(time.Hour).Unix()}).SignedString([]byte(projectSecret))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	path := chat + "/conversations/" + conversation
+	pre := w.call("OPTIONS", path, "", "Origin", site, "Access-Control-Request-Method", "GET")
+	if !strings.Contains(pre.header.Get("Access-Control-Allow-Headers"), "x-bellhop-visitor") {
+		w.t.Errorf("a page may not send the visitor's proof: %v", pre.header)
+	}
+	if got := w.call("GET", path, "", "Authorization", "Bearer "+user); got.status != http.StatusNotFound {
+		w.t.Errorf("before the claim: %d %s", got.status, got.text)
+	}
+	if got := w.call("GET", path, "", "Authorization", "Bearer "+user, "X-Bellhop-Visitor", visitor); got.status != http.StatusOK {
+		w.t.Errorf("the claim: %d %s", got.status, got.text)
+	}
+	if got := w.call("GET", path, "", "Authorization", "Bearer "+visitor); got.status != http.StatusNotFound {
+		w.t.Errorf("the visitor, after the claim: %d %s", got.status, got.text)
 	}
 }
 

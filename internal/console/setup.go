@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 
+	"bellhop/internal/store"
+
 	"bellhop"
 )
 
@@ -50,6 +52,7 @@ func (c *console) makeOwner(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	c.noteBy(r, actorOf(s.Principal), store.SecurityOperators, "made the first owner by the first-run link")
 	c.enter(w, r, s, token)
 	http.Redirect(w, r, "/console", http.StatusSeeOther)
 	return nil

@@ -46,6 +46,8 @@ type keySet struct {
 	set   atomic.Pointer[fetchedKeys]
 	mu    sync.Mutex // held by who fetches
 	tried time.Time
+	// failed is set while the project could not be asked: an unknown key may then be a new one.
+	failed atomic.Bool
 }
 
 type fetchedKeys struct {
@@ -78,6 +80,8 @@ func (k *keySet) key(ctx context.Context, t *jwt.Token) (any, error) {
 	switch {
 	case set == nil || now.Sub(set.at) >= keysOffline:
 		return nil, errKeysGone
+	case !set.ids[id] && k.failed.Load():
+		return nil, errKeysGone // it may be a new one, and the project cannot be asked
 	case !set.ids[id]:
 		return nil, errUnknownKey
 	default:
@@ -94,7 +98,9 @@ func (k *keySet) refresh(ctx context.Context, now time.Time) {
 	k.tried = now
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keysTimeout)
 	defer cancel()
-	if set, err := k.fetch(ctx); err == nil {
+	set, err := k.fetch(ctx)
+	k.failed.Store(err != nil)
+	if err == nil {
 		set.at = now
 		k.set.Store(set)
 	}

@@ -133,6 +133,20 @@ func (db *DB) actsForUsers(ctx context.Context) (bool, error) {
 	return acts || !owns, nil
 }
 
+// accessAge says so when the rights in the database are not this program's: a role that
+// only serves cannot bring them there.
+func (db *DB) accessAge(ctx context.Context) (string, error) {
+	_, sum, err := accessText()
+	if err != nil {
+		return "", err
+	}
+	current, err := exists(ctx, db, "SELECT 1 FROM bellhop.settings WHERE name = $1 AND value = $2", accessName, sum)
+	if err != nil || current {
+		return "", err
+	}
+	return "the rights in the database are those of another version: run bellhop migrate as the owner of the tables", nil
+}
+
 // RowSecurity returns what is missing for row level security to hold for signed-in users,
 // "" when nothing is.
 func (db *DB) RowSecurity(ctx context.Context) (string, error) {
@@ -140,8 +154,11 @@ func (db *DB) RowSecurity(ctx context.Context) (string, error) {
 		return "", nil
 	}
 	acts, err := db.actsForUsers(ctx)
-	if err != nil || acts {
+	if err != nil {
 		return "", err
+	}
+	if acts {
+		return db.accessAge(ctx)
 	}
 	return "this database role cannot act as role authenticated: let a role that may create roles run bellhop migrate", nil
 }
