@@ -22,7 +22,7 @@ import (
 // for ever.
 const (
 	sourceOutbox  = "outbox"
-	sourceRefused = "outbox-refused" // kept as it came, by the row's number
+	sourceRefused = store.SourceRefused // kept as it came, by the row's number and what it holds
 )
 
 const (
@@ -167,14 +167,16 @@ func (o *Outbox) take(ctx context.Context, row store.OutboxRow) error {
 // Its key stays free: the same key can be handed over again, put right.
 func (o *Outbox) refuse(ctx context.Context, row store.OutboxRow, why string) error {
 	now := o.in.clock.Now()
-	id := correlationOf(sourceRefused, strconv.FormatInt(row.ID, 10))
-	kept, err := o.in.accept(ctx, store.Intake{Event: bellhop.Event{ID: store.NewID(), Source: sourceRefused,
-		ExternalID: strconv.FormatInt(row.ID, 10), Kind: bellhop.KindOther, CorrelationID: id, Body: row.Payload,
+	number := strconv.FormatInt(row.ID, 10)
+	// SQLite gives the number of a deleted row to the next one: what it holds tells them apart.
+	id := correlationOf(sourceRefused, number, row.CreatedAt.UTC().Format(time.RFC3339Nano), row.Kind, row.Key, string(row.Payload))
+	kept, err := o.in.accept(ctx, store.Intake{Person: whoIsMeant(row.Payload), Event: bellhop.Event{ID: store.NewID(), Source: sourceRefused,
+		ExternalID: number + "-" + id, Kind: bellhop.KindOther, CorrelationID: id, Body: row.Payload,
 		OccurredAt: row.CreatedAt, ReceivedAt: now}, VendorType: row.Kind, BodyHash: sha256.Sum256(row.Payload)})
 	if err != nil {
 		return err
 	}
-	task := bellhop.SupportRequest{EventID: kept.EventID, CorrelationID: id, Priority: bellhop.PriorityHigh,
+	task := bellhop.SupportRequest{PersonID: kept.PersonID, EventID: kept.EventID, CorrelationID: id, Priority: bellhop.PriorityHigh,
 		Reason:  bellhop.ReasonSyncFailed,
 		Subject: fmt.Sprintf("A %s from your database could not be taken in", strings.ReplaceAll(row.Kind, "_", " ")),
 		Body: fmt.Sprintf("bellhop.emit was called with the key %q, and what it handed over cannot be used:\n\n%s\n\n"+
@@ -186,6 +188,26 @@ func (o *Outbox) refuse(ctx context.Context, row store.OutboxRow, why string) er
 	}
 	o.log.WarnContext(ctx, "a row of the outbox went to a person", "kind", row.Kind, "row", row.ID, "correlation_id", id)
 	return errHandedOver
+}
+
+// whoIsMeant reads from a refused payload whom it is about, so that it is found when that
+// person is exported or erased. It is used for nothing else and ties nothing together: what
+// was refused is nobody's word, so one name is enough, and an address counts as claimed.
+func whoIsMeant(payload []byte) bellhop.PersonHint {
+	var p struct {
+		Email  any `json:"email"`
+		UserID any `json:"user_id"`
+	}
+	_ = json.Unmarshal(payload, &p) // what is not an object names nobody
+	email, _ := p.Email.(string)
+	if email, ok := bellhop.NormalizeEmail(email); ok {
+		return bellhop.PersonHint{Email: email, Claimed: true}
+	}
+	user, _ := p.UserID.(string)
+	if checkText("user_id", user, maxField, false) != nil {
+		return bellhop.PersonHint{}
+	}
+	return bellhop.PersonHint{UserID: user}
 }
 
 func excerpt(payload []byte) string {

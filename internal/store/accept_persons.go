@@ -170,6 +170,11 @@ func (b *batch) insertPersonKeys(ctx context.Context) error {
 		if _, err := b.t.exec(ctx, "UPDATE bellhop.person_keys SET person_id = $2 WHERE key = $1", k, b.keys[k]); err != nil {
 			return err
 		}
+		// What they did without a name stays where it is, and is found by this.
+		if _, err := b.t.exec(ctx, "INSERT INTO bellhop.person_keys (key, person_id) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING",
+			"person:"+b.moved[k], b.keys[k]); err != nil {
+			return err
+		}
 	}
 	if len(b.newKeys) == 0 {
 		return nil

@@ -27,9 +27,11 @@ type erasing struct {
 	opts  EraseOpts
 	who   bellhop.Person
 	scope personScope
-	words []string // that tell who the person is, lower case
-	data  map[string][]map[string]any
-	rec   Receipt
+	// others are events that are not the person's and are emptied all the same.
+	others []string
+	words  []string // that tell who the person is, lower case
+	data   map[string][]map[string]any
+	rec    Receipt
 }
 
 // ErasePerson takes everything that tells who a person is out of every table, in one
@@ -79,10 +81,16 @@ func (e *erasing) run(ctx context.Context, before personScope, keys receiptKeys)
 	if err != nil {
 		return err
 	}
+	if err := e.checkWaiting(); err != nil {
+		return err
+	}
 	if e.data, err = exportRows(ctx, e.t, e.scope); err != nil {
 		return err
 	}
 	e.words = personalWords(e.data)
+	if e.others, err = e.othersEvents(ctx); err != nil {
+		return err
+	}
 	if err := e.begin(ctx, keys); err != nil {
 		return err
 	}
@@ -220,8 +228,9 @@ func personalWords(data map[string][]map[string]any) []string {
 	}
 	for _, row := range data["person_keys"] {
 		key, _ := row["key"].(string)
-		_, value, _ := strings.Cut(key, ":")
-		add(value)
+		if kind, value, _ := strings.Cut(key, ":"); kind != "person" {
+			add(value)
+		}
 	}
 	out = unique(out)
 	// The longest first: a name within a text goes with the text.
@@ -304,6 +313,10 @@ func (e *erasing) begin(ctx context.Context, keys receiptKeys) error {
 	if err != nil {
 		return err
 	}
+	others, err := e.othersJSON()
+	if err != nil {
+		return err
+	}
 	e.rec = Receipt{ID: NewID(), Persons: e.scope.persons, RequestedBy: e.opts.By, ErasedAt: e.t.now.UTC().Truncate(time.Microsecond),
 		EmailDigest: keys.digest(e.who.Email), SHA256: sum, Removed: map[string]int{}, Kept: map[string]int{}}
 	for _, id := range e.scope.persons {
@@ -314,8 +327,8 @@ func (e *erasing) begin(ctx context.Context, keys receiptKeys) error {
 				digest = keys.digest(email)
 			}
 		}
-		if _, err := e.t.exec(ctx, `INSERT INTO bellhop.erasures (id, person_id, email_digest, requested_by, started_at)
-			VALUES ($1, $2, $3, $4, $5)`, e.rec.ID, id, digest, e.opts.By, e.rec.ErasedAt); err != nil {
+		if _, err := e.t.exec(ctx, `INSERT INTO bellhop.erasures (id, person_id, email_digest, requested_by, started_at, others)
+			VALUES ($1, $2, $3, $4, $5, $6)`, e.rec.ID, id, digest, e.opts.By, e.rec.ErasedAt, others); err != nil {
 			return err
 		}
 	}

@@ -62,6 +62,9 @@ func personTables() []personTable {
 			"person_id, connection, subject_id, name"},
 		{"events", "id person_id source external_id kind vendor_type correlation_id conversation_id body:bytes occurred_at:time " +
 			"received_at:time", "id", func(s personScope) []string { return s.events }, ""},
+		{"security_log", "id at:time last_at:time kind role actor address correlation_id route detail count:int", "id",
+			func(s personScope) []string { return s.log }, ""},
+		{"outbox", "id:int kind key payload:json created_at:time", "CAST(id AS text)", personScope.waitingIDs, ""},
 		{"spend", "day who micros:int", "who", func(s personScope) []string { return s.spenders }, "day, who"},
 	}
 }

@@ -25,7 +25,7 @@ type redaction struct {
 func (e *erasing) redactions() []redaction {
 	s, now := e.scope, e.t.now
 	return []redaction{
-		{"conversations", `UPDATE bellhop.conversations SET person_id = coalesce(person_id, $1), visitor_id = 'erased:' || CAST(id AS text),
+		{"conversations", `UPDATE bellhop.conversations SET person_id = $1, visitor_id = 'erased:' || CAST(id AS text),
 			user_id = NULL, fields = '{}', lead_email = '', status = 'closed', updated_at = $2 WHERE id IN (?) RETURNING id`,
 			s.conversations, []any{s.person, now}},
 		{"messages", "DELETE FROM bellhop.messages WHERE conversation_id IN (?) RETURNING id", s.conversations, nil},
@@ -54,6 +54,12 @@ func (e *erasing) redact(ctx context.Context) error {
 			return err
 		}
 		e.rec.Removed[r.table] += n
+	}
+	if err := e.redactLog(ctx); err != nil {
+		return err
+	}
+	if err := e.redactMentions(ctx); err != nil {
+		return err
 	}
 	for _, kept := range []string{"events", "steps", "payments", "subscriptions", "requests"} {
 		e.rec.Kept[kept] = len(e.data[kept])

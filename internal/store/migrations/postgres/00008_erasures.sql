@@ -2,13 +2,16 @@
 
 -- Who was erased, when and for whom. One erasure may name several persons: a customer who
 -- mistyped an address is two. A row without a receipt is an erasure that is going on; it is
--- begun and ended in one transaction, and is what the triggers below look for.
+-- begun and ended in one transaction, and is what the triggers below look for. others lists the
+-- ids of the events that are not theirs and name them: nobody else's event may be emptied, and
+-- which ones were stays on record.
 CREATE TABLE bellhop.erasures (
     id           uuid NOT NULL,
     person_id    uuid NOT NULL,
     email_digest text NOT NULL DEFAULT '', -- keyed: whoever reads it cannot try addresses
     requested_by text NOT NULL,
     started_at   timestamptz NOT NULL,
+    others       jsonb NOT NULL DEFAULT '[]',
     receipt      jsonb,
     PRIMARY KEY (id, person_id)
 );
@@ -20,8 +23,8 @@ CREATE INDEX erasures_person ON bellhop.erasures (person_id);
 CREATE FUNCTION bellhop.guard_erasures() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
 BEGIN
     IF TG_OP = 'UPDATE' AND OLD.receipt IS NULL AND NEW.receipt IS NOT NULL AND
-        (NEW.id, NEW.person_id, NEW.email_digest, NEW.requested_by, NEW.started_at) =
-        (OLD.id, OLD.person_id, OLD.email_digest, OLD.requested_by, OLD.started_at) THEN
+        (NEW.id, NEW.person_id, NEW.email_digest, NEW.requested_by, NEW.started_at, NEW.others) =
+        (OLD.id, OLD.person_id, OLD.email_digest, OLD.requested_by, OLD.started_at, OLD.others) THEN
         RETURN NEW;
     END IF;
     RAISE EXCEPTION 'bellhop.erasures is append-only' USING ERRCODE = '42501';
@@ -32,7 +35,7 @@ CREATE TRIGGER erasures_append_only BEFORE UPDATE OR DELETE ON bellhop.erasures
 CREATE TRIGGER erasures_no_truncate BEFORE TRUNCATE ON bellhop.erasures EXECUTE FUNCTION bellhop.refuse_change();
 
 -- The one change of an event that there is: its body becomes the word that it was erased, for
--- a person whose erasure is going on, or in a conversation of theirs. An external id that holds
+-- a person whose erasure is going on, in a conversation of theirs, or listed by it. An external id that holds
 -- personal data becomes the event's own id; event_keys still knows its digest. "Going on" means
 -- begun by this very transaction: an erasure that somebody left open lets nothing through.
 -- +goose StatementBegin
@@ -44,6 +47,7 @@ BEGIN
         NEW.conversation_id IS NOT DISTINCT FROM OLD.conversation_id AND
         EXISTS (SELECT 1 FROM bellhop.erasures e WHERE e.receipt IS NULL AND
             e.xmin = pg_catalog.pg_current_xact_id()::xid AND (e.person_id = OLD.person_id OR
+            e.others @> pg_catalog.to_jsonb(OLD.id::text) OR
             e.person_id = (SELECT c.person_id FROM bellhop.conversations c WHERE c.id = OLD.conversation_id))) THEN
         RETURN NEW;
     END IF;
@@ -78,3 +82,25 @@ CREATE TRIGGER attempts_append_only BEFORE DELETE ON bellhop.attempts
     FOR EACH ROW EXECUTE FUNCTION bellhop.refuse_change();
 CREATE TRIGGER attempts_guarded BEFORE UPDATE ON bellhop.attempts
     FOR EACH ROW EXECUTE FUNCTION bellhop.guard_attempts();
+
+-- Of the security log only who it was goes, and becomes the person that names nobody any more:
+-- what one of them did can still be told from what another did. The rest of a row names nobody.
+CREATE INDEX security_log_actor ON bellhop.security_log (actor, id) WHERE actor <> '';
+-- +goose StatementBegin
+CREATE FUNCTION bellhop.guard_security_actor() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    IF OLD.role IN ('user', 'visitor') AND
+        (NEW.id, NEW.at, NEW.last_at, NEW.kind, NEW.role, NEW.address, NEW.correlation_id, NEW.route, NEW.detail, NEW.count) =
+        (OLD.id, OLD.at, OLD.last_at, OLD.kind, OLD.role, OLD.address, OLD.correlation_id, OLD.route, OLD.detail, OLD.count) AND
+        EXISTS (SELECT 1 FROM bellhop.erasures e WHERE e.receipt IS NULL AND
+            e.xmin = pg_catalog.pg_current_xact_id()::xid AND NEW.actor = 'erased:' || e.person_id::text) THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'bellhop.security_log is append-only' USING ERRCODE = '42501';
+END $$;
+-- +goose StatementEnd
+DROP TRIGGER security_log_append_only ON bellhop.security_log;
+CREATE TRIGGER security_log_append_only BEFORE DELETE ON bellhop.security_log
+    FOR EACH ROW EXECUTE FUNCTION bellhop.guard_security_log();
+CREATE TRIGGER security_log_guarded BEFORE UPDATE ON bellhop.security_log
+    FOR EACH ROW EXECUTE FUNCTION bellhop.guard_security_actor();
