@@ -233,7 +233,7 @@ func (b *batch) takeLead(i int, f bellhop.LeadFields) {
 		merged.Wants = row.Fields.Merge(f).Wants
 	}
 	changed := made || merged != row.Fields
-	if c != nil && (c.leadRequestID == "" || b.corrected[i] != "") {
+	if c != nil && (c.leadRequestID == "" || c.leadPersonID == "" && c.fields.Email != "" || b.corrected[i] != "") {
 		changed = true // a known person in a new conversation: its note is still to be written
 	}
 	request := b.leadRequest(i)

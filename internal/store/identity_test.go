@@ -109,6 +109,24 @@ func TestAClaimedEmailChangesNoLead(t *testing.T) {
 	})
 }
 
+// A customer who is known comes back and says the name first, in a turn of its own: the
+// second conversation is told of as the first was.
+func TestEveryConversationOfAKnownCustomerHasItsNote(t *testing.T) {
+	t.Parallel()
+	storetest.ForEach(t, nil, func(t *testing.T, db *store.DB) {
+		f := newFixture(t, db)
+		for _, visitor := range []string{"v1", "v2"} {
+			c := f.chat(t, bellhop.Owner{VisitorID: visitor})
+			c.turn("m1", bellhop.Decision{Intent: bellhop.IntentLead, Fields: bellhop.LeadFields{Name: "Dana Reed"}}, nil)
+			c.turn("m2", bellhop.Decision{Intent: bellhop.IntentLead, Fields: bellhop.LeadFields{Email: "dana@acme.test"}}, nil)
+			c.turn("m3", bellhop.Decision{Intent: bellhop.IntentLead, Fields: bellhop.LeadFields{Phone: "+34600000001"}}, nil)
+		}
+		if n := len(steps(t, db, store.StepFilter{Kind: string(bellhop.ActionAddNote)})); n != 2 {
+			t.Errorf("%d notes, want one of each conversation", n)
+		}
+	})
+}
+
 // A corrected e-mail is another address: a payment goes to the one that paid.
 func TestACorrectedEmailIsAnotherPerson(t *testing.T) {
 	t.Parallel()
