@@ -43,15 +43,19 @@ func TestAfterRetentionRepeatsAndStoriesAreInGoodOrder(t *testing.T) {
 				t.Fatalf("%v, %v", taken, turn)
 			}
 
-			clock.by.Store(int64(100 * 24 * time.Hour))
 			keep := 40 * 24 * time.Hour
-			gone := store.Removed{Busy: true} // the server's own round may be at it
-			for end := time.Now().Add(time.Minute); gone.Busy && time.Now().Before(end); {
-				var err error
-				if gone, err = db.Prune(context.Background(), store.Retention{Events: keep, Messages: keep, Attempts: keep, Steps: keep,
-					SupportRequests: keep}); err != nil {
+			// The server's own round may be at it. And when the server asks the database for the time
+			// just after the clock was moved, it goes by that again: then it is moved once more.
+			removed, on := false, ""
+			for end := time.Now().Add(time.Minute); !removed && time.Now().Before(end); {
+				clock.by.Add(int64(100 * 24 * time.Hour))
+				on = db.Now().Format("2 January 2006")
+				gone, err := db.Prune(context.Background(), store.Retention{Events: keep, Messages: keep, Attempts: keep, Steps: keep,
+					SupportRequests: keep})
+				if err != nil {
 					t.Fatal(err)
 				}
+				removed = len(gone.Partitions) >= 3 || gone.Rows["messages"] > 0
 			}
 			if code, _, again := s.call("POST", "/v1/leads", serverKey, lead, "Idempotency-Key", "k1"); code != http.StatusOK || again["id"] != first["id"] {
 				t.Errorf("lead again: %d %v", code, again["_raw"])
@@ -70,7 +74,6 @@ func TestAfterRetentionRepeatsAndStoriesAreInGoodOrder(t *testing.T) {
 			if n := len(tr["messages"].([]any)); n != 0 {
 				t.Errorf("a repeat made %d messages", n)
 			}
-			on := clock.Now().Format("2 January 2006")
 			for what, id := range map[string]string{"lead": leadHead.Get("X-Correlation-Id"), "webhook": hookHead.Get("X-Correlation-Id")} {
 				code, _, st := s.call("GET", "/v1/ops/story/"+id, operatorKey, nil)
 				if code != http.StatusOK || !strings.Contains(fmt.Sprint(st["_raw"]), "removed by retention on "+on) {
