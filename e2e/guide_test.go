@@ -179,15 +179,6 @@ func (r *reader) configure() {
 func (r *reader) serve() {
 	r.t.Helper()
 	cmd := exec.Command("sh", "-eu", "-c", r.exports+"exec bellhop serve")
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = r.dir, r.env, r.log, r.log
-	if err := cmd.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	r.mu.Lock()
-	r.cmd = cmd
-	r.mu.Unlock()
-	if !r.ready(60 * time.Second) {
-		r.dumpLog()
-		r.t.Fatal("the server did not become ready")
-	}
+	cmd.Dir, cmd.Env = r.dir, r.env
+	r.begin(cmd)
 }

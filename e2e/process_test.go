@@ -121,6 +121,12 @@ func (w *world) start() {
 	cmd := exec.Command(binary, "serve", "--config", filepath.Join(w.dir, "bellhop.yaml"))
 	cmd.Dir = w.dir
 	cmd.Env = append(os.Environ(), "BELLHOP_OPERATOR_KEY="+operatorKey, "BELLHOP_SERVER_KEY="+serverKey)
+	w.begin(cmd)
+}
+
+// begin starts a server's process and returns when it is ready.
+func (w *world) begin(cmd *exec.Cmd) {
+	w.t.Helper()
 	cmd.Stdout, cmd.Stderr = w.log, w.log
 	if err := cmd.Start(); err != nil {
 		w.t.Fatal(err)
